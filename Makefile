@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+# The front door. Meson builds; each target first installs what is missing (scripts/deps), which
+# does nothing and asks for nothing when everything is there.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+MESON_ARGS ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: all help setup demo test test-engines test-stress test-all test-slow bench install format clean
+
+all: setup
+	@ninja -C $(BUILD) -j $(JOBS)
+	@echo "Built in $(BUILD). Next: make demo, make test, make help."
+
+help:
+	@echo "make              build the library, the command and the examples in $(BUILD)/"
+	@echo "make demo         asynchronous against synchronous, on this machine's own files"
+	@echo "make test         build and run the tests"
+	@echo "make test-stress  the races, a million times"
+	@echo "make test-engines the same tests under each engine: inline, threads, ready, uring"
+	@echo "make test-all     everything that continuous integration runs (.ci/run)"
+	@echo "make test-slow    what is too slow for that: all of valgrind and TSan, long fuzzing"
+	@echo "make bench        install the peers, run every benchmark, print one table"
+	@echo "make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
+	@echo "make format       clang-format every C file"
+	@echo "make clean        remove $(BUILD)/"
+
+setup:
+	@scripts/setup $(BUILD) build -- $(MESON_ARGS)
+
+test:
+	@scripts/setup $(BUILD) build test -- $(MESON_ARGS)
+	@ninja -C $(BUILD) -j $(JOBS)
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs --num-processes $(JOBS)
+
+test-engines:
+	@scripts/setup $(BUILD) build test -- $(MESON_ARGS)
+	@ninja -C $(BUILD) -j $(JOBS)
+	@for engine in inline threads ready uring; do \
+		meson test -C $(BUILD) --no-rebuild --print-errorlogs --num-processes $(JOBS) \
+			--no-suite build --no-suite gen --no-suite bench --no-suite fidelity \
+			--setup $$engine || exit 1; \
+	done
+
+# The races a million times: about half an hour.
+test-stress:
+	@scripts/setup $(BUILD) build test -- $(MESON_ARGS)
+	@ninja -C $(BUILD) -j $(JOBS)
+	@ASYS_STRESS=1000000 ASYS_TIME=10 meson test -C $(BUILD) --no-rebuild --print-errorlogs \
+		--suite slow --timeout-multiplier 60
+
+test-all:
+	@.ci/run
+
+test-slow:
+	@.ci/run slow
+
+demo: setup
+	@ninja -C $(BUILD) -j $(JOBS) tools/asys
+	@$(BUILD)/tools/asys demo
+
+bench:
+	@scripts/setup $(BUILD) build bench -- $(MESON_ARGS)
+	@ninja -C $(BUILD) -j $(JOBS)
+	@bench/run $(BUILD)
+
+# Installed with another prefix than the one it was set up for, the build is set up again, so that
+# asys.pc says where the library really is.
+install: setup
+	@meson configure $(BUILD) --prefix $(abspath $(PREFIX))
+	@ninja -C $(BUILD) -j $(JOBS)
+	@meson install -C $(BUILD) --no-rebuild --quiet
+	@echo "Installed in $(DESTDIR)$(PREFIX)."
+
+format:
+	@scripts/format
+
+clean:
+	rm -rf $(BUILD) build-ci
