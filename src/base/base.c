@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/base.h"
+
+#include <asys/call.h>
+#include <asys/queue.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+void *pages_alloc(size_t bytes)
+{
+	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return mem == MAP_FAILED ? NULL : mem;
+}
+
+void pages_free(void *mem, size_t bytes)
+{
+	if (mem)
+		munmap(mem, bytes);
+}
+
+static _Thread_local char message[320] = "nothing failed";
+
+int fail(int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	return err;
+}
+
+ASYS_API const char *asys_message(void)
+{
+	return message;
+}
+
+ASYS_API uint64_t asys_now(void)
+{
+	return clock_now();
+}
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+static pthread_mutex_t mark_lock = PTHREAD_MUTEX_INITIALIZER;
+static volatile uint32_t *mark; /* of this process, or of the parent and then 0 */
+
+/*
+ * Where MADV_WIPEONFORK is missing (user-mode emulation), an atfork handler wipes the mark by hand:
+ * that covers fork(), though not a raw clone.
+ */
+static void wipe_mark(void)
+{
+	if (mark)
+		*mark = 0;
+}
+
+/* The page is never freed: queues of this process may be looked at for its whole life. */
+static volatile uint32_t *new_mark(void)
+{
+	static bool by_hand;
+	volatile uint32_t *page =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED) {
+		fail(-ENOMEM, "no memory for the page that tells a fork: raise the address space "
+			      "limit (ulimit -v)");
+		return NULL;
+	}
+	if (madvise((void *)(uintptr_t)page, 4096, MADV_WIPEONFORK) && !by_hand)
+		by_hand = pthread_atfork(NULL, NULL, wipe_mark) == 0;
+	*page = 1;
+	return page;
+}
+
+const volatile uint32_t *process_watch(void)
+{
+	volatile uint32_t *got;
+
+	pthread_mutex_lock(&mark_lock);
+	got = mark && *mark ? mark : new_mark();
+	if (got)
+		mark = got;
+	pthread_mutex_unlock(&mark_lock);
+	return got;
+}

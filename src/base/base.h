@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What everything stands on: compiler words, clock, futex, raw system calls. Depends on nothing.
+ */
+#ifndef BASE_BASE_H
+#define BASE_BASE_H
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* ThreadSanitizer delivers signals late and outside of the interrupted code. */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#define UNDER_TSAN __has_feature(thread_sanitizer)
+#else
+#define UNDER_TSAN 0
+#endif
+
+/* Two lines: the adjacent-line prefetcher pairs them, so false sharing reaches that far. */
+#define CACHE_PAIR 128
+
+/* A system call as the kernel defines it: result or -errno, errno untouched. */
+#if defined(__x86_64__)
+static inline int64_t raw_syscall(uint64_t nr, const uint64_t arg[6])
+{
+	/* Loaded before any register is bound: a sanitizer calls functions at each load. */
+	uint64_t a0 = arg[0], a1 = arg[1], a2 = arg[2], a3 = arg[3], a4 = arg[4], a5 = arg[5];
+	register uint64_t r10 __asm__("r10") = a3;
+	register uint64_t r8 __asm__("r8") = a4;
+	register uint64_t r9 __asm__("r9") = a5;
+	int64_t ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a0), "S"(a1), "d"(a2), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static inline void cpu_relax(void)
+{
+	__asm__ volatile("pause");
+}
+#elif defined(__aarch64__)
+static inline int64_t raw_syscall(uint64_t nr, const uint64_t arg[6])
+{
+	uint64_t a0 = arg[0], a1 = arg[1], a2 = arg[2], a3 = arg[3], a4 = arg[4], a5 = arg[5];
+	register uint64_t x8 __asm__("x8") = nr;
+	register uint64_t x0 __asm__("x0") = a0;
+	register uint64_t x1 __asm__("x1") = a1;
+	register uint64_t x2 __asm__("x2") = a2;
+	register uint64_t x3 __asm__("x3") = a3;
+	register uint64_t x4 __asm__("x4") = a4;
+	register uint64_t x5 __asm__("x5") = a5;
+
+	__asm__ volatile("svc 0"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+			 : "memory", "cc");
+	return (int64_t)x0;
+}
+
+static inline void cpu_relax(void)
+{
+	__asm__ volatile("yield");
+}
+#else
+#error "asys runs on x86-64 and aarch64"
+#endif
+
+static inline int64_t raw_call(uint64_t nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
+{
+	const uint64_t arg[6] = { a0, a1, a2, a3, 0, 0 };
+
+	return raw_syscall(nr, arg);
+}
+
+static inline uint64_t ptr_word(const volatile void *p)
+{
+	return (uint64_t)(uintptr_t)p;
+}
+
+static inline uint64_t clock_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static inline struct timespec clock_timespec(uint64_t ns)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000u),
+				  .tv_nsec = (long)(ns % 1000000000u) };
+}
+
+/*
+ * Sleeps while *word == expected, until woken or `when_ns` (CLOCK_MONOTONIC; UINT64_MAX: no limit).
+ * 0, -EAGAIN (the word differed), -EINTR or -ETIMEDOUT. Private to the process.
+ */
+static inline int futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t when_ns)
+{
+	struct timespec ts = clock_timespec(when_ns);
+	const uint64_t arg[6] = { ptr_word(word),
+				  FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
+				  expected,
+				  when_ns == UINT64_MAX ? 0 : ptr_word(&ts),
+				  0,
+				  FUTEX_BITSET_MATCH_ANY };
+
+	return (int)raw_syscall(SYS_futex, arg);
+}
+
+static inline int futex_wake(_Atomic uint32_t *word, int count)
+{
+	return (int)raw_call(SYS_futex, ptr_word(word), FUTEX_WAKE | FUTEX_PRIVATE_FLAG,
+			     (uint64_t)(int64_t)count, 0);
+}
+
+/*
+ * The full fence of a sleep or cancel handshake. ThreadSanitizer does not model fences; there the
+ * words on both sides are themselves sequentially consistent, and this adds only the order.
+ */
+static inline void full_fence(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Zeroed memory that costs nothing until it is touched; NULL if there is none. */
+void *pages_alloc(size_t bytes);
+void pages_free(void *mem, size_t bytes);
+
+/* Sets this thread's asys_message and returns `err`, so that a failure is one statement. */
+int fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Tells a forked child, even one made by a raw clone: the page that a mark lies on is wiped there.
+ * The mark is not 0 in the process that called process_watch, 0 in its children for ever; a child
+ * that calls it gets a mark of its own. NULL: no memory (and asys_message says so). Any thread.
+ */
+const volatile uint32_t *process_watch(void);
+
+#endif

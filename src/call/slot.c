@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "call/slot.h"
+
+#include <pthread.h>
+#include <string.h>
+
+static pthread_mutex_t tags_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t tags[(ID_TAG_MAX + 1) / 64];
+static uint32_t tag_next = 1;
+
+/* Tags go round, so that one is not reused soon after its queue was closed. 0: all taken. */
+static uint32_t tag_take(void)
+{
+	uint32_t found = 0;
+
+	pthread_mutex_lock(&tags_lock);
+	for (uint32_t n = 0; n < ID_TAG_MAX && !found; n++) {
+		uint32_t tag = tag_next;
+
+		tag_next = tag_next == ID_TAG_MAX ? 1 : tag_next + 1;
+		if (!(tags[tag / 64] & (UINT64_C(1) << (tag % 64)))) {
+			tags[tag / 64] |= UINT64_C(1) << (tag % 64);
+			found = tag;
+		}
+	}
+	pthread_mutex_unlock(&tags_lock);
+	return found;
+}
+
+static void tag_give(uint32_t tag)
+{
+	pthread_mutex_lock(&tags_lock);
+	tags[tag / 64] &= ~(UINT64_C(1) << (tag % 64));
+	pthread_mutex_unlock(&tags_lock);
+}
+
+int slot_pool_init(struct slot_pool *pool, uint32_t depth)
+{
+	uint32_t tag = tag_take();
+
+	memset(pool, 0, sizeof(*pool));
+	if (!tag)
+		return fail(-EMFILE, "%d queues are open in this process: close some", ID_TAG_MAX);
+	pool->tag = (int64_t)tag << ID_SEQ_BITS;
+	pool->depth = depth;
+	pool->slots = pages_alloc((size_t)depth * sizeof(*pool->slots));
+	pool->free = pages_alloc((size_t)depth * sizeof(*pool->free));
+	if (!pool->slots || !pool->free) {
+		slot_pool_free(pool);
+		return fail(-ENOMEM,
+			    "no address space for %u calls of 128 bytes: ask for a smaller depth "
+			    "or raise the limit (ulimit -v)",
+			    depth);
+	}
+	return 0;
+}
+
+void slot_pool_free(struct slot_pool *pool)
+{
+	pages_free(pool->slots, (size_t)pool->depth * sizeof(*pool->slots));
+	pages_free(pool->free, (size_t)pool->depth * sizeof(*pool->free));
+	if (pool->tag)
+		tag_give((uint32_t)(pool->tag >> ID_SEQ_BITS));
+	memset(pool, 0, sizeof(*pool));
+}
+
+int slot_find_error(const struct slot_pool *pool, int64_t id)
+{
+	if (id < 0)
+		return id >= -4095 ? (int)id : -EINVAL;
+	return (id & ~ID_SEQ_MASK) == pool->tag ? -ESTALE : -EXDEV;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one real-time signal that ends blocked calls. Its handler is the process's only while system
+ * call threads exist; then the earlier disposition comes back.
+ */
+#include "base/cancelpoint.h"
+#include "engine/threads.h"
+#include "engine/uring.h"
+#include <signal.h>
+#include <string.h>
+
+#define SIGNALS 65
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t users[SIGNALS];
+static struct sigaction before[SIGNALS];
+
+/* The flags word of the call that this thread runs, or ran last: slots outlive threads. */
+_Thread_local uint32_t *cancel_running;
+_Thread_local volatile uint32_t rescue_ticks;
+
+/*
+ * Runs on a system call thread, in a call that was asked to end (T3), or on a waiter whose timer went
+ * off in a call that may hang (sched/rescue.c), or on a thread whose ring serves a queue that has moved
+ * to another (engine/uring.c). If a stranger sent the signal, the thread runs nothing,
+ * or a call whose bit is clear and that must go on.
+ */
+static void handler(int signal, siginfo_t *info, void *context)
+{
+	uint32_t *flags = cancel_running;
+
+	(void)signal;
+	uring_serve();
+	if (info->si_code == SI_TIMER)
+		rescue_ticks++;
+	if (!flags)
+		return;
+	if (info->si_code == SI_TIMER)
+		__atomic_fetch_or(flags, SLOT_CANCEL, __ATOMIC_RELAXED);
+	if (__atomic_load_n(flags, __ATOMIC_RELAXED) & SLOT_CANCEL)
+		cancelpoint_redirect(context);
+}
+
+int cancel_signal_check(int signal)
+{
+	struct sigaction now;
+
+	if (signal < SIGRTMIN || signal > SIGRTMAX)
+		return fail(-EINVAL, "option signal: %d is no real-time signal (%d..%d)", signal,
+			    SIGRTMIN, SIGRTMAX);
+	sigaction(signal, NULL, &now);
+	if (!(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL)
+		return 0;
+	if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == handler)
+		return 0;
+	return fail(-EBUSY, "option signal: the program handles signal %d itself: choose another",
+		    signal);
+}
+
+int cancel_signal_take(int signal)
+{
+	struct sigaction ours;
+	int err = 0;
+
+	pthread_mutex_lock(&lock);
+	if (!users[signal]) {
+		err = cancel_signal_check(signal);
+		if (!err) {
+			memset(&ours, 0, sizeof(ours));
+			/* Without SA_RESTART: emulators would restart calls behind our back. */
+			ours.sa_sigaction = handler;
+			ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+			sigfillset(&ours.sa_mask);
+			sigaction(signal, &ours, &before[signal]);
+		}
+	}
+	users[signal] += !err;
+	pthread_mutex_unlock(&lock);
+	return err;
+}
+
+void cancel_signal_give(int signal)
+{
+	pthread_mutex_lock(&lock);
+	if (--users[signal] == 0)
+		sigaction(signal, &before[signal], NULL);
+	pthread_mutex_unlock(&lock);
+}

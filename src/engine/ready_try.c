@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Attempts that cannot block, for the ready engine, and the questions about transfers that it shares
+ * with io_uring.
+ *
+ * How each call is attempted:
+ *   recv*, send*      MSG_DONTWAIT
+ *   read, write ...   preadv2 and pwritev2 with RWF_NOWAIT and the file's own offset. Files with
+ *                     offsets (disks) are refused: a transfer cut in two would not be atomic
+ *                     against others that use the same offset, and only a device is waited for.
+ *   accept            cannot be attempted: epoll says when a connection is there, then a thread
+ *                     accepts it, since somebody else may be faster
+ *
+ * The result must be the blocking call's. What differs is asked before the first wait:
+ *   O_NONBLOCK                  -EAGAIN is the result
+ *   SO_RCVTIMEO, SO_SNDTIMEO    refused: a thread waits
+ *   a short send on a stream    goes on until all is sent
+ *   a short MSG_WAITALL         goes on until all is there or the stream ends
+ */
+#include "engine/ready.h"
+#include "engine/transfer.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+
+#define NOWAIT_BIT 0x8 /* RWF_NOWAIT */
+
+/* One attempt, and how to see what it did. */
+enum way {
+	WAY_NONE = 0,
+	WAY_READ, /* fd, buffer, count */
+	WAY_WRITE,
+	WAY_READV, /* fd, iovecs, count; flags in word 5 */
+	WAY_WRITEV,
+	WAY_RECV, /* fd, buffer, count, flags */
+	WAY_SEND,
+	WAY_RECVMSG, /* fd, message, flags */
+	WAY_SENDMSG,
+	WAY_ACCEPT,
+};
+
+static enum way way_of(uint32_t nr)
+{
+	switch (nr) {
+	case SYS_read:
+		return WAY_READ;
+	case SYS_write:
+		return WAY_WRITE;
+	case SYS_readv:
+	case SYS_preadv2:
+		return WAY_READV;
+	case SYS_writev:
+	case SYS_pwritev2:
+		return WAY_WRITEV;
+	case SYS_recvfrom:
+		return WAY_RECV;
+	case SYS_sendto:
+		return WAY_SEND;
+	case SYS_recvmsg:
+		return WAY_RECVMSG;
+	case SYS_sendmsg:
+		return WAY_SENDMSG;
+	case SYS_accept:
+	case SYS_accept4:
+		return WAY_ACCEPT;
+	default:
+		return WAY_NONE;
+	}
+}
+
+static bool way_is_out(enum way way)
+{
+	return way == WAY_WRITE || way == WAY_WRITEV || way == WAY_SEND || way == WAY_SENDMSG;
+}
+
+bool ready_knows(const struct asys_call *call)
+{
+	enum way way = way_of(call->nr);
+
+	/* Without RWF_NOWAIT there is no attempt for these. */
+	return way != WAY_NONE && (way > WAY_WRITEV || asys_probe()->nowait);
+}
+
+enum ready_direction ready_way(const struct asys_call *call)
+{
+	return way_is_out(way_of(call->nr)) ? READY_OUT : READY_IN;
+}
+
+bool ready_is_accept(const struct asys_call *call)
+{
+	return way_of(call->nr) == WAY_ACCEPT;
+}
+
+/* Questions about descriptors. A wrong descriptor has no property; the call itself will say so. */
+
+enum file_kind file_kind(int fd)
+{
+	struct stat st;
+
+	if (raw_call(SYS_fstat, (uint64_t)(int64_t)fd, ptr_word(&st), 0, 0) < 0)
+		return FILE_BAD;
+	switch (st.st_mode & S_IFMT) {
+	case S_IFREG:
+		return st.st_size ? FILE_DISK : FILE_EMPTY;
+	case S_IFBLK:
+		return FILE_DISK;
+	case S_IFIFO:
+		return FILE_PIPE;
+	case S_IFSOCK:
+		return FILE_SOCKET;
+	case S_IFCHR:
+		return raw_call(SYS_lseek, (uint64_t)(int64_t)fd, 0, SEEK_CUR, 0) == -ESPIPE ?
+			       FILE_STREAM :
+			       FILE_OTHER;
+	case 0:
+		return FILE_ANON;
+	default:
+		return FILE_OTHER;
+	}
+}
+
+bool fd_is_nonblocking(int fd)
+{
+	int64_t flags = raw_call(SYS_fcntl, (uint64_t)(int64_t)fd, F_GETFL, 0, 0);
+
+	return flags >= 0 && (flags & O_NONBLOCK);
+}
+
+static bool socket_option(int fd, int option, void *value, uint32_t size)
+{
+	const uint64_t arg[6] = { (uint64_t)(int64_t)fd, SOL_SOCKET,	  (uint64_t)option,
+				  ptr_word(value),	 ptr_word(&size), 0 };
+
+	return raw_syscall(SYS_getsockopt, arg) == 0;
+}
+
+bool socket_has_timeout(int fd, bool input)
+{
+	struct timeval tv = { 0, 0 };
+
+	return socket_option(fd, input ? SO_RCVTIMEO : SO_SNDTIMEO, &tv, sizeof(tv)) &&
+	       (tv.tv_sec || tv.tv_usec);
+}
+
+bool socket_is_stream(int fd)
+{
+	int type = 0;
+
+	return socket_option(fd, SO_TYPE, &type, sizeof(type)) && type == SOCK_STREAM;
+}
+
+/* Transfers. */
+
+static const struct iovec *transfer_vector(const struct asys_call *call, uint64_t *ret_count)
+{
+	const struct msghdr *msg;
+
+	switch (way_of(call->nr)) {
+	case WAY_READV:
+	case WAY_WRITEV:
+		*ret_count = call->arg[2];
+		return (const struct iovec *)(uintptr_t)call->arg[1];
+	case WAY_RECVMSG:
+	case WAY_SENDMSG:
+		msg = (const struct msghdr *)(uintptr_t)call->arg[1];
+		*ret_count = (uint64_t)msg->msg_iovlen;
+		return msg->msg_iov;
+	default:
+		return NULL;
+	}
+}
+
+bool transfer_rest(const struct asys_call *call, uint64_t done, uint64_t *ret_addr,
+		   uint64_t *ret_size)
+{
+	uint64_t count, most = done < TRANSFER_MAX ? TRANSFER_MAX - done : 0;
+	const struct iovec *iov = transfer_vector(call, &count);
+
+	if (!iov) {
+		uint64_t size = call->arg[2] < TRANSFER_MAX ? call->arg[2] : TRANSFER_MAX;
+
+		*ret_addr = call->arg[1] + done;
+		*ret_size = size - done;
+		return done < size;
+	}
+	for (uint64_t k = 0; k < count; k++) {
+		if (done < iov[k].iov_len) {
+			uint64_t size = iov[k].iov_len - done;
+
+			*ret_addr = ptr_word(iov[k].iov_base) + done;
+			*ret_size = size < most ? size : most;
+			return *ret_size > 0;
+		}
+		done -= iov[k].iov_len;
+	}
+	return false;
+}
+
+uint32_t transfer_flags(const struct asys_call *call)
+{
+	switch (way_of(call->nr)) {
+	case WAY_RECV:
+	case WAY_SEND:
+		return (uint32_t)call->arg[3];
+	case WAY_RECVMSG:
+	case WAY_SENDMSG:
+		return (uint32_t)call->arg[2];
+	default:
+		return 0;
+	}
+}
+
+/*
+ * Only what is a stream of bytes is ever sent in part by a call that blocks until all is sent. Disks
+ * come short for good (no space), datagrams are whole or nothing.
+ */
+bool transfer_goes_on(const struct asys_call *call, uint64_t done)
+{
+	int fd = (int)call->arg[0];
+	uint64_t addr, size;
+
+	if (!way_is_out(way_of(call->nr)) || !transfer_rest(call, done, &addr, &size))
+		return false;
+	if (transfer_flags(call) & MSG_DONTWAIT)
+		return false;
+	if (call->nr == SYS_pwritev2 && (call->arg[5] & NOWAIT_BIT))
+		return false;
+	switch (file_kind(fd)) {
+	case FILE_PIPE:
+		break;
+	case FILE_SOCKET:
+		if (!socket_is_stream(fd))
+			return false;
+		break;
+	default:
+		return false;
+	}
+	return !fd_is_nonblocking(fd);
+}
+
+/* Attempts. */
+
+/* read on a socket is recv without flags, on kernels whose sockets do not know RWF_NOWAIT. */
+static int64_t attempt_as_message(const struct asys_call *call, struct iovec *iov, uint64_t count,
+				  bool out)
+{
+	/* The C libraries disagree on the type of the count. */
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (__typeof__(msg.msg_iovlen))count };
+	const uint64_t arg[6] = { call->arg[0], ptr_word(&msg), MSG_DONTWAIT, 0, 0, 0 };
+
+	return raw_syscall(out ? SYS_sendmsg : SYS_recvmsg, arg);
+}
+
+static int64_t attempt_vector(const struct asys_call *call, const struct iovec *iov, uint64_t count,
+			      bool out, uint64_t flags)
+{
+	const uint64_t arg[6] = { call->arg[0], ptr_word(iov), count,
+				  UINT64_MAX,	UINT64_MAX,    flags | NOWAIT_BIT };
+	int64_t res = raw_syscall(out ? SYS_pwritev2 : SYS_preadv2, arg);
+
+	/* An emulator or a filter that does not know the call is no answer about the descriptor. */
+	if (res == -ENOSYS)
+		res = -EOPNOTSUPP;
+	if (res == -EOPNOTSUPP && !flags && count <= TRANSFER_IOV_MAX &&
+	    socket_is_stream((int)call->arg[0]))
+		res = attempt_as_message(call, (struct iovec *)(uintptr_t)iov, count, out);
+	return res;
+}
+
+/* The rest of a transfer that had begun: one piece of memory. */
+static int64_t attempt_rest(const struct asys_call *call, uint64_t done, enum way way)
+{
+	struct iovec iov;
+	uint64_t addr, size;
+
+	if (!transfer_rest(call, done, &addr, &size))
+		return 0;
+	if (way == WAY_WRITE || way == WAY_WRITEV) {
+		iov.iov_base = (void *)(uintptr_t)addr;
+		iov.iov_len = size;
+		return attempt_vector(call, &iov, 1, true, 0);
+	}
+	const uint64_t arg[6] = {
+		call->arg[0], addr, size, transfer_flags(call) | MSG_DONTWAIT, 0, 0
+	};
+
+	return raw_syscall(way == WAY_RECV ? SYS_recvfrom : SYS_sendto, arg);
+}
+
+static int64_t attempt_first(const struct asys_call *call, enum way way)
+{
+	uint64_t arg[6];
+	struct iovec iov = { (void *)(uintptr_t)call->arg[1], call->arg[2] };
+
+	memcpy(arg, call->arg, sizeof(arg));
+	switch (way) {
+	case WAY_READ:
+	case WAY_WRITE:
+		return attempt_vector(call, &iov, 1, way == WAY_WRITE, 0);
+	case WAY_READV:
+	case WAY_WRITEV:
+		return attempt_vector(call, (const struct iovec *)(uintptr_t)call->arg[1],
+				      call->arg[2], way == WAY_WRITEV,
+				      call->nr == SYS_readv || call->nr == SYS_writev ?
+					      0 :
+					      (uint32_t)call->arg[5]);
+	case WAY_RECV:
+	case WAY_SEND:
+		arg[3] = (uint32_t)arg[3] | MSG_DONTWAIT;
+		return raw_syscall(call->nr, arg);
+	default:
+		arg[2] = (uint32_t)arg[2] | MSG_DONTWAIT;
+		return raw_syscall(call->nr, arg);
+	}
+}
+
+/* On a disk, or on nothing at all: no need to wait for readiness. */
+static enum ready_outcome look_at_file(const struct asys_call *call, uint64_t *traps)
+{
+	++*traps;
+	switch (file_kind((int)call->arg[0])) {
+	case FILE_PIPE:
+	case FILE_SOCKET:
+	case FILE_ANON:
+	case FILE_STREAM:
+		return READY_WAIT;
+	case FILE_OTHER:
+		return READY_REFUSE;
+	default:
+		return READY_QUICK;
+	}
+}
+
+/* Can this way of attempting give these words their exact meaning? READY_WAIT if so. */
+static enum ready_outcome words_fit(const struct asys_call *call, enum way way, uint64_t *traps)
+{
+	uint32_t flags = transfer_flags(call);
+	bool fits = true;
+
+	switch (way) {
+	case WAY_READ:
+	case WAY_WRITE:
+		/* The kernel checks the whole range before it cuts the count, and count 0 never
+		 * reaches most files: not the same through iovecs. */
+		fits = call->arg[2] && call->arg[2] <= TRANSFER_MAX;
+		break;
+	case WAY_READV:
+	case WAY_WRITEV:
+		fits = call->arg[2] && call->arg[2] <= TRANSFER_IOV_MAX;
+		if (call->nr == SYS_preadv2 || call->nr == SYS_pwritev2)
+			fits = fits && call->arg[3] == UINT64_MAX;
+		break;
+	case WAY_RECV:
+		if ((flags & MSG_WAITALL) && (call->arg[4] || (flags & (MSG_PEEK | MSG_TRUNC))))
+			return READY_REFUSE;
+		return flags & (MSG_OOB | MSG_ERRQUEUE) ? READY_REFUSE : READY_WAIT;
+	case WAY_RECVMSG:
+		return flags & (MSG_OOB | MSG_ERRQUEUE | MSG_WAITALL) ? READY_REFUSE : READY_WAIT;
+	default:
+		return flags & (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY) ? READY_REFUSE : READY_WAIT;
+	}
+	return fits ? look_at_file(call, traps) : READY_REFUSE;
+}
+
+/* It would block, for the first time: is waiting what the blocking call would have done? */
+static enum ready_outcome before_wait(struct slot *slot, enum way way, int64_t *ret_result,
+				      uint64_t *traps)
+{
+	const struct asys_call *call = &slot->call;
+	int fd = (int)call->arg[0];
+	bool out = way_is_out(way);
+	bool asked = (transfer_flags(call) & MSG_DONTWAIT) ||
+		     ((call->nr == SYS_preadv2 || call->nr == SYS_pwritev2) &&
+		      (call->arg[5] & NOWAIT_BIT));
+
+	*traps += asked ? 0 : 2;
+	if (asked || fd_is_nonblocking(fd)) {
+		*ret_result = slot->result ? slot->result : -EAGAIN;
+		return READY_DONE;
+	}
+	if (socket_has_timeout(fd, !out)) {
+		if (!slot->result)
+			return READY_REFUSE;
+		/* Part of it was moved already: a short count is what a time-out leaves, too. */
+		*ret_result = slot->result;
+		return READY_DONE;
+	}
+	return READY_WAIT;
+}
+
+static bool listens(int fd)
+{
+	int on = 0;
+
+	return socket_option(fd, SO_ACCEPTCONN, &on, sizeof(on)) && on;
+}
+
+/* accept is never attempted here: READY_WAIT if it can only wait now, else a thread's. */
+static enum ready_outcome try_accept(const struct slot *slot, uint64_t *traps)
+{
+	const uint32_t flags = slot->call.nr == SYS_accept4 ? (uint32_t)slot->call.arg[3] : 0;
+	struct pollfd pfd = { .fd = (int)slot->call.arg[0], .events = POLLIN };
+	struct timespec now = { 0, 0 };
+
+	*traps += 4;
+	if ((flags & ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK)) || !listens(pfd.fd) ||
+	    fd_is_nonblocking(pfd.fd) || socket_has_timeout(pfd.fd, true))
+		return READY_REFUSE;
+	const uint64_t arg[6] = { ptr_word(&pfd), 1, ptr_word(&now), 0, 0, 0 };
+
+	return raw_syscall(SYS_ppoll, arg) == 0 ? READY_WAIT : READY_REFUSE;
+}
+
+enum ready_outcome ready_try(struct slot *slot, bool again, int64_t *ret_result, uint64_t *traps)
+{
+	const struct asys_call *call = &slot->call;
+	enum way way = way_of(call->nr);
+	int64_t res;
+
+	if (way == WAY_ACCEPT)
+		return again ? READY_REFUSE : try_accept(slot, traps);
+	if (!again) {
+		enum ready_outcome fit = words_fit(call, way, traps);
+
+		if (fit != READY_WAIT)
+			return fit;
+	}
+	for (;;) {
+		uint64_t done = (uint64_t)slot->result, addr, size;
+		bool whole;
+
+		res = done ? attempt_rest(call, done, way) : attempt_first(call, way);
+		if (res == -EAGAIN) {
+			++*traps;
+			return again ? READY_WAIT : before_wait(slot, way, ret_result, traps);
+		}
+		if (res == -EOPNOTSUPP && !done && !(transfer_flags(call)))
+			return READY_REFUSE;
+		if (res <= 0) {
+			*ret_result = done ? (int64_t)done : res;
+			return READY_DONE;
+		}
+		slot->result += res;
+		whole = !transfer_rest(call, (uint64_t)slot->result, &addr, &size);
+		if (whole)
+			break;
+		if (way == WAY_RECV && (call->arg[3] & MSG_WAITALL)) {
+			if (done || socket_is_stream((int)call->arg[0]))
+				continue;
+			break;
+		}
+		if (!way_is_out(way) || (!done && !transfer_goes_on(call, (uint64_t)slot->result)))
+			break;
+	}
+	*ret_result = slot->result;
+	return READY_DONE;
+}

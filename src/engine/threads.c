@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client's side of the system call threads: threads.h has the protocol, worker.c the threads.
+ */
+#include "engine/threads.h"
+
+#include "sched/queue.h"
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Enough for a system call and a handler of SIGPIPE; only what is touched costs. */
+#define STACK_BYTES (128u * 1024)
+
+static struct crew *new_crew(void)
+{
+	struct crew *crew = aligned_alloc(CACHE_PAIR, sizeof(*crew));
+
+	if (crew)
+		memset(crew, 0, sizeof(*crew));
+	return crew;
+}
+
+int threads_open(struct asys_queue *q)
+{
+	uint32_t depth = q->pool.depth, shift = (uint32_t)__builtin_ctz(depth);
+	size_t work = (size_t)depth * sizeof(uint32_t);
+	struct threads *t = aligned_alloc(CACHE_PAIR, sizeof(*t));
+	bool short_of = !t;
+
+	if (t) {
+		memset(t, 0, sizeof(*t));
+		for (unsigned k = 0; k < LANES * 3; k++) {
+			struct work_ring *ring = &t->lane[k / 3][k % 3];
+
+			ring->mask = depth - 1;
+			ring->entries = pages_alloc(work);
+			short_of |= !ring->entries;
+		}
+		t->results.mask = depth - 1;
+		t->results.shift = shift;
+		t->results.entries = pages_alloc((size_t)depth * sizeof(*t->results.entries));
+		t->max = q->max_threads;
+		t->workers = aligned_alloc(CACHE_PAIR, WORKERS_FOR(t->max) * sizeof(*t->workers));
+		t->crew = new_crew();
+		short_of |= !t->results.entries || !t->workers || !t->crew;
+	}
+	q->threads = t;
+	if (short_of) {
+		if (t) {
+			t->max = t->workers ? t->max : 0;
+			engine_threads.close(q, true);
+		}
+		return fail(-ENOMEM,
+			    "no memory for the rings of %u calls: ask for a smaller depth "
+			    "or raise the limit (ulimit -v)",
+			    depth);
+	}
+	memset(t->workers, 0, WORKERS_FOR(t->max) * sizeof(*t->workers));
+	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
+		pthread_mutex_init(&t->workers[k].cancel_lock, NULL);
+	pthread_mutex_init(&t->lock, NULL);
+	t->sharers = q->cores;
+	t->spinners = q->cores > 1 ? q->cores - 1 : 0;
+	t->signal = q->signal;
+	return 0;
+}
+
+static void join(struct threads *t, struct worker *w)
+{
+	pthread_join(w->thread, NULL);
+	cancel_signal_give(t->signal);
+	w->used = 0;
+	if (--w->crew->members == 0 && w->crew != t->crew)
+		free(w->crew);
+}
+
+/* Joins threads that have left. */
+static void collect(struct threads *t)
+{
+	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
+		struct worker *w = &t->workers[k];
+
+		if (w->used && atomic_load_explicit(&w->gone, memory_order_acquire))
+			join(t, w);
+	}
+}
+
+static int create(struct worker *w)
+{
+	pthread_attr_t attr;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(
+		&attr, STACK_BYTES < PTHREAD_STACK_MIN ? (size_t)PTHREAD_STACK_MIN : STACK_BYTES);
+	err = pthread_create(&w->thread, &attr, worker_main, w);
+	if (err == EINVAL) /* thread-local storage of the program does not fit on that stack */
+		err = pthread_create(&w->thread, NULL, worker_main, w);
+	pthread_attr_destroy(&attr);
+	return -err;
+}
+
+/*
+ * Threads take no signals but the cancelling one, and those that a call raises on its own thread
+ * and that must act as they would on the caller's: a broken pipe, the limit of a file's size, faults.
+ */
+static void thread_mask(int signal, sigset_t *ret_mask)
+{
+	static const int own[] = { SIGPIPE, SIGXFSZ, SIGSEGV, SIGBUS,
+				   SIGILL,  SIGFPE,  SIGSYS,  SIGTRAP };
+	sigset_t now;
+
+	pthread_sigmask(SIG_SETMASK, NULL, &now);
+	sigfillset(ret_mask);
+	for (size_t k = 0; k < sizeof(own) / sizeof(own[0]); k++)
+		if (!sigismember(&now, own[k]))
+			sigdelset(ret_mask, own[k]);
+	sigdelset(ret_mask, signal);
+}
+
+/* Called with t->lock held. The new thread counts as looking at once, so that the next flush does
+ * not start another one for the same call. */
+static int start_thread(struct asys_queue *q)
+{
+	struct threads *t = q->threads;
+	sigset_t mask, old;
+	struct worker *w = NULL;
+	int err;
+
+	collect(t);
+	for (uint32_t k = 0; k < WORKERS_FOR(t->max) && !w; k++)
+		if (!t->workers[k].used)
+			w = &t->workers[k];
+	if (!w)
+		return -EAGAIN;
+	err = cancel_signal_take(t->signal);
+	if (err)
+		return err;
+	w->q = q;
+	w->crew = t->crew;
+	w->quick = false;
+	w->generation = atomic_load_explicit(&t->generation, memory_order_relaxed);
+	w->spin_ns = q->cores > 1 ? q->spin_ns : 0;
+	atomic_store_explicit(&w->gone, 0, memory_order_relaxed);
+	atomic_store_explicit(&w->current, 0, memory_order_relaxed);
+	t->crew->live++;
+	atomic_fetch_add_explicit(&t->crew->looking, 1, memory_order_seq_cst);
+	thread_mask(t->signal, &mask);
+	pthread_sigmask(SIG_SETMASK, &mask, &old);
+	err = create(w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err) {
+		t->crew->live--;
+		atomic_fetch_sub_explicit(&t->crew->looking, 1, memory_order_seq_cst);
+		cancel_signal_give(t->signal);
+		return fail(err,
+			    "no system call thread could be started (%s): raise the limit of "
+			    "processes (ulimit -u) or of address space (ulimit -v)",
+			    strerror(-err));
+	}
+	w->used = 1;
+	t->crew->members++;
+	q->stats.traps += 3;
+	if (t->crew->live > q->stats.threads_max)
+		q->stats.threads_max = t->crew->live;
+	return 0;
+}
+
+/* `want` threads shall look for work. Returns 0, or the error if no thread lives at all. */
+static int wake_or_start(struct asys_queue *q, uint32_t want)
+{
+	struct threads *t = q->threads;
+	uint32_t looking = atomic_load_explicit(&t->crew->looking, memory_order_seq_cst), asleep,
+		 wake;
+	int err = 0;
+
+	if (looking >= want)
+		return 0;
+	want -= looking;
+	pthread_mutex_lock(&t->lock);
+	asleep = atomic_load_explicit(&t->crew->asleep, memory_order_seq_cst);
+	wake = want < asleep ? want : asleep;
+	if (wake) {
+		futex_wake(&t->pushes, (int)wake);
+		q->stats.traps++;
+		q->stats.wakeups += wake;
+	}
+	for (; wake < want && t->crew->live < t->max && !err; wake++)
+		err = start_thread(q);
+	if (t->crew->live)
+		err = 0;
+	pthread_mutex_unlock(&t->lock);
+	return err;
+}
+
+static bool push(struct asys_queue *q, uint32_t i, enum lane lane)
+{
+	struct slot *slot = slot_at(q, i);
+	struct threads *t = q->threads;
+
+	if (!work_push(&t->lane[lane][call_priority(&slot->call)], i, &slot->aux))
+		return false;
+	slot->lane = (uint8_t)lane;
+	slot->state = SLOT_HANDED;
+	slot->engine = ASYS_ENGINE_THREADS;
+	t->outstanding++;
+	if (lane == LANE_SLOW)
+		t->new_slow++;
+	else
+		t->new_quick++;
+	return true;
+}
+
+bool threads_offer(struct asys_queue *q, uint32_t i)
+{
+	enum lane lane = may_hang(&slot_at(q, i)->call) ? LANE_HANGING : LANE_QUICK;
+
+	return (q->threads || !threads_open(q)) && push(q, i, lane);
+}
+
+/* Slow calls that no thread has taken yet. */
+static uint32_t slow_queued(const struct threads *t)
+{
+	return work_count(&t->lane[LANE_SLOW][0]) + work_count(&t->lane[LANE_SLOW][1]) +
+	       work_count(&t->lane[LANE_SLOW][2]);
+}
+
+/* Threads that take quick calls without being woken. */
+static uint32_t quick_threads(const struct threads *t)
+{
+	return atomic_load_explicit(&t->crew->looking, memory_order_seq_cst) +
+	       atomic_load_explicit(&t->crew->quick_running, memory_order_seq_cst);
+}
+
+void threads_flush(struct asys_queue *q, bool wake)
+{
+	struct threads *t = q->threads;
+	uint32_t want = 0, quick, most = q->cores > 1 ? q->cores - 1 : 1;
+
+	if (!t || !(t->new_slow | t->new_quick))
+		return;
+	atomic_fetch_add_explicit(&t->pushes, 1, memory_order_seq_cst);
+	full_fence(); /* T1 */
+	q->stats.batches++;
+	quick = threads_offered(q);
+	/* A slow call needs a thread of its own; quick ones as many as there are cores besides the
+	 * client's, those that run some already included. */
+	if (t->new_slow)
+		want = slow_queued(t) + (quick != 0);
+	else if (wake && quick && quick_threads(t) < most)
+		want = quick < most ? quick : most;
+	t->new_slow = t->new_quick = 0;
+	if (want)
+		wake_or_start(q, want < t->max ? want : t->max);
+}
+
+static int start(struct asys_queue *q, uint32_t i)
+{
+	int err = q->threads ? 0 : threads_open(q);
+
+	if (err)
+		return err;
+	/* No thread at all is an error now, not a call that never ends. */
+	if (!q->threads->crew->live) {
+		err = wake_or_start(q, 1);
+		if (err)
+			return -EOPNOTSUPP;
+	}
+	return push(q, i, slot_at(q, i)->lane) ? 0 : -EAGAIN;
+}
+
+static void flush(struct asys_queue *q)
+{
+	threads_flush(q, true);
+}
+
+static unsigned reap_results(struct asys_queue *q)
+{
+	struct threads *t = q->threads;
+	unsigned n = 0;
+	uint32_t i, nr;
+	int64_t result;
+
+	if (!t || !t->outstanding)
+		return 0;
+	while (result_pop(&t->results, &i, &result)) {
+		result_prefetch(&t->results);
+		t->outstanding--;
+		n++;
+		end(q, i, result);
+	}
+	nr = n ? atomic_exchange_explicit(&t->cost_nr, 0, memory_order_acquire) : 0;
+	if (nr)
+		cost_note(q, nr - 1, atomic_load_explicit(&t->cost_ns, memory_order_relaxed));
+	return n;
+}
+
+/* T3. The bit first, then a look at who runs the call: pairs with run_call. */
+static void signal_runner(struct asys_queue *q, uint32_t i)
+{
+	struct threads *t = q->threads;
+
+	full_fence();
+	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
+		struct worker *w = &t->workers[k];
+
+		if (!w->used || atomic_load_explicit(&w->current, memory_order_seq_cst) != i + 1)
+			continue;
+		pthread_mutex_lock(&w->cancel_lock);
+		if (atomic_load_explicit(&w->current, memory_order_seq_cst) == i + 1) {
+			raw_call(SYS_tgkill, (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0),
+				 (uint64_t)w->tid, (uint64_t)t->signal, 0);
+			q->stats.traps += 2;
+		}
+		pthread_mutex_unlock(&w->cancel_lock);
+		return;
+	}
+}
+
+static void cancel(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	struct threads *t = q->threads;
+
+	if (work_withdraw(&t->lane[slot->lane][call_priority(&slot->call)], slot->aux, i)) {
+		t->outstanding--;
+		slot->engine = ASYS_ENGINE_AUTO;
+		end(q, i, -ECANCELED);
+		return;
+	}
+	__atomic_fetch_or(&slot->call.flags, SLOT_CANCEL, __ATOMIC_SEQ_CST);
+	signal_runner(q, i);
+}
+
+bool threads_live(const struct asys_queue *q)
+{
+	return q->threads && atomic_load_explicit(&q->threads->crew->live, memory_order_relaxed);
+}
+
+bool threads_stuck(const struct asys_queue *q)
+{
+	return q->threads && q->threads->outstanding && !threads_live(q);
+}
+
+unsigned threads_take_back(struct asys_queue *q, uint32_t *ret_slots, unsigned max)
+{
+	struct threads *t = q->threads;
+	unsigned lanes = threads_stuck(q) ? LANES : LANE_SLOW;
+	unsigned n = 0;
+	bool any;
+
+	if (!t || !t->outstanding)
+		return 0;
+	for (unsigned k = 0; k < lanes * 3 && !n; k++)
+		n = work_take(&t->lane[k / 3][k % 3], ret_slots, max, t->sharers, &any);
+	t->outstanding -= n;
+	return n;
+}
+
+uint32_t threads_offered(const struct asys_queue *q)
+{
+	const struct threads *t = q->threads;
+	uint32_t n = 0;
+
+	for (unsigned k = 0; t && k < LANE_SLOW * 3; k++)
+		n += work_count(&t->lane[k / 3][k % 3]);
+	return n;
+}
+
+bool threads_awake(const struct asys_queue *q)
+{
+	return q->threads && quick_threads(q->threads) >= q->threads->spinners;
+}
+
+bool threads_have_result(const struct asys_queue *q)
+{
+	return q->threads && result_ready(&q->threads->results);
+}
+
+bool threads_may_have_result(const struct asys_queue *q)
+{
+	return q->threads && !result_none_reserved(&q->threads->results);
+}
+
+static uint32_t outstanding(const struct asys_queue *q)
+{
+	return q->threads ? q->threads->outstanding : 0;
+}
+
+/* After the generation was raised. A thread outside a call can claim no other any more: it leaves
+ * now. One inside a call leaves after it. */
+static void leave_behind(struct threads *t, struct worker *w)
+{
+	uint32_t phase;
+
+	if (!w->used)
+		return;
+	while ((phase = atomic_load_explicit(&w->phase, memory_order_seq_cst)) == WORKER_CLAIMING)
+		sched_yield();
+	if (phase == WORKER_OUT)
+		join(t, w);
+}
+
+void threads_renew(struct asys_queue *q)
+{
+	struct threads *t = q->threads;
+	struct crew *crew;
+
+	if (!t)
+		return;
+	atomic_fetch_add_explicit(&t->generation, 1, memory_order_seq_cst);
+	atomic_fetch_add_explicit(&t->pushes, 1, memory_order_seq_cst);
+	full_fence();
+	futex_wake(&t->pushes, INT_MAX);
+	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
+		leave_behind(t, &t->workers[k]);
+	/* Without memory the new threads count together with the old ones: later, not wrong. */
+	crew = t->crew->members ? new_crew() : NULL;
+	if (crew)
+		t->crew = crew;
+}
+
+/* Nothing is outstanding, so every thread is between calls and leaves soon. */
+static void join_all(struct asys_queue *q)
+{
+	struct threads *t = q->threads;
+
+	threads_renew(q);
+	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
+		struct worker *w = &t->workers[k];
+
+		if (w->used)
+			join(t, w);
+	}
+}
+
+static void close_threads(struct asys_queue *q, bool child)
+{
+	struct threads *t = q->threads;
+	size_t work = (size_t)q->pool.depth * sizeof(uint32_t);
+
+	if (!t)
+		return;
+	if (!child) {
+		join_all(q);
+		for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
+			pthread_mutex_destroy(&t->workers[k].cancel_lock);
+		pthread_mutex_destroy(&t->lock);
+	}
+	for (unsigned k = 0; k < LANES * 3; k++)
+		pages_free((void *)(uintptr_t)t->lane[k / 3][k % 3].entries, work);
+	pages_free(t->results.entries, (size_t)q->pool.depth * sizeof(*t->results.entries));
+	free(t->crew);
+	free(t->workers);
+	free(t);
+	q->threads = NULL;
+}
+
+const struct engine engine_threads = {
+	.name = "threads",
+	.start = start,
+	.flush = flush,
+	.reap = reap_results,
+	.cancel = cancel,
+	.outstanding = outstanding,
+	.close = close_threads,
+};

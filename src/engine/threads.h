@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System call threads: what the client and the threads share.
+ *
+ *   client                                         thread
+ *   ------ quick[high,normal,low] --------------->  several at once, any thread that is awake
+ *   ------ hanging[high,normal,low] ------------->  the same, one at a time: quick calls that may hang
+ *                                                   (the open of a FIFO), and no other behind them
+ *   ------ slow[high,normal,low]  --------------->  one at once; at most max-1 threads, so that
+ *                                                   quick calls always find one
+ *   <----- results -------------------------------
+ *   sleeps on q->bell             <--- rings ------
+ *   ------ pushes (futex) ----------------------->  sleeps
+ *
+ * Life of a thread: started by the client when work needs one more and the limit allows it, so it
+ * inherits the client's rights and namespaces. looking -> (running | asleep) -> ... -> gone, after
+ * IDLE_EXIT_NS without work, on renewal of the context, or on close. Idle threads leave because a
+ * process with one thread is served faster by the kernel (no atomic reference on descriptors).
+ *
+ * Invariants
+ *  T1  A push is seen: `pushes` is raised after the entry; a thread reads `pushes`, scans, announces
+ *      itself in `asleep`, fences, and sleeps only if `pushes` is unchanged. The client raises
+ *      `pushes`, fences, then reads `looking` and `asleep`. (tests/model/sleep.pml)
+ *  T2  Threads that start, look, or run are counted in their crew's `live`, which only changes under
+ *      `lock`.
+ *  T3  A signal is sent to a thread only while `current` names the call to be cancelled, under its
+ *      cancel_lock; a thread that finds its finished call cancelled takes cancel_lock and makes one
+ *      trap, so the signal is absorbed before its next call. (tests/model/cancel.pml)
+ *  T4  After threads_renew returns, no thread that started before takes another call.
+ */
+#ifndef ENGINE_THREADS_H
+#define ENGINE_THREADS_H
+
+#include "call/slot.h"
+#include "ring/result_ring.h"
+#include "ring/work_ring.h"
+#include <pthread.h>
+
+enum lane { LANE_QUICK, LANE_HANGING, LANE_SLOW, LANES };
+
+enum worker_phase { WORKER_OUT, WORKER_CLAIMING, WORKER_BUSY };
+
+/*
+ * Threads of one generation count themselves here. After a renewal those still inside a call belong
+ * to an older crew: they finish it and leave, and the new crew is not kept waiting by them.
+ */
+struct crew {
+	alignas(CACHE_PAIR) _Atomic uint32_t looking; /* for work, or about to */
+	_Atomic uint32_t asleep;
+	_Atomic uint32_t quick_running; /* in a batch of quick calls */
+	_Atomic uint32_t slow_running;
+	_Atomic uint32_t live; /* started and not left; changes under threads.lock */
+	uint32_t members; /* client: threads not joined yet; freed with the last, once it is old */
+};
+
+struct worker {
+	alignas(CACHE_PAIR) _Atomic uint32_t current; /* slot + 1 of the call being run, 0: none */
+	_Atomic uint32_t phase;			      /* enum worker_phase */
+	_Atomic uint32_t gone;			      /* it will touch nothing any more: join it */
+	uint32_t generation;
+	struct crew *crew;
+	uint32_t used; /* client: there is a thread to join */
+	int32_t tid;
+	bool quick; /* its own: counted in quick_running, not in looking */
+	pthread_mutex_t cancel_lock;
+	pthread_t thread;
+	struct asys_queue *q;
+	uint64_t spin_ns; /* adapted */
+};
+
+#define WORKERS_FOR(max) (2 * (max))
+
+struct threads {
+	struct work_ring lane[LANES][3];
+	struct result_ring results;
+	/* written by the client */
+	alignas(CACHE_PAIR) _Atomic uint32_t pushes; /* futex */
+	_Atomic uint32_t generation;
+	/* written by threads */
+	alignas(CACHE_PAIR) _Atomic uint32_t cost_nr; /* last measured call number + 1, and ... */
+	_Atomic uint32_t cost_ns;
+	/* the client's own */
+	alignas(CACHE_PAIR) struct crew *crew; /* of the present generation */
+	uint32_t outstanding;
+	uint32_t new_quick, new_slow; /* pushed since the last flush */
+	uint32_t max;
+	uint32_t spinners; /* threads that may look without sleeping */
+	uint32_t sharers;  /* threads among which quick calls are divided, the waiter included */
+	int32_t signal;
+	pthread_mutex_t lock;
+	struct worker *workers; /* WORKERS_FOR(max): old crews may still be inside calls */
+};
+
+/* Offers quick call `i` to threads that are awake; false: no room. threads_flush makes it seen. */
+bool threads_offer(struct asys_queue *q, uint32_t i);
+/* Makes pushes seen; starts or wakes threads for slow calls and, if `wake`, for quick ones. */
+void threads_flush(struct asys_queue *q, bool wake);
+/* Takes offered quick calls back to run them here, and slow ones if no thread could be started;
+ * returns how many. */
+unsigned threads_take_back(struct asys_queue *q, uint32_t *ret_slots, unsigned max);
+/* Calls offered and not taken by a thread yet. */
+uint32_t threads_offered(const struct asys_queue *q);
+/* As many threads as there are free cores for look for, or run, quick calls right now. */
+bool threads_awake(const struct asys_queue *q);
+bool threads_have_result(const struct asys_queue *q);
+/* ... or will have one that may be published already, behind one that is not. */
+bool threads_may_have_result(const struct asys_queue *q);
+bool threads_live(const struct asys_queue *q);
+bool threads_stuck(const struct asys_queue *q); /* calls wait for threads that cannot be had */
+void threads_renew(struct asys_queue *q);
+int threads_open(struct asys_queue *q); /* rings only; 0 or -ENOMEM */
+
+/* worker.c */
+void *worker_main(void *arg);
+
+/* cancel_signal.c: the process-wide handler, counted. 0, or -EBUSY with message. */
+int cancel_signal_check(int signal);
+int cancel_signal_take(int signal);
+void cancel_signal_give(int signal);
+extern _Thread_local uint32_t *cancel_running;
+extern _Thread_local volatile uint32_t
+	rescue_ticks; /* the timer of sched/rescue.c went off so often */
+
+#endif

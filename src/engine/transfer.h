@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the two engines that transfer piecewise share: what kind of file a descriptor names, how much
+ * of a transfer is left, and whether the blocking call would have gone on.
+ */
+#ifndef ENGINE_TRANSFER_H
+#define ENGINE_TRANSFER_H
+
+#include "base/base.h"
+#include <asys/types.h>
+
+/* The kernel cuts every transfer to this many bytes. */
+#define TRANSFER_MAX UINT64_C(0x7ffff000)
+#define TRANSFER_IOV_MAX 1024
+
+enum file_kind {
+	FILE_BAD,   /* no descriptor, or not to be looked at (O_PATH) */
+	FILE_DISK,  /* regular file or block device: has offsets, never waits for somebody else */
+	FILE_EMPTY, /* regular file of size 0: new, or made up by the kernel (/proc) */
+	FILE_PIPE,  /* pipe or FIFO */
+	FILE_SOCKET,
+	FILE_STREAM, /* character device without offsets: a terminal */
+	FILE_ANON,   /* eventfd, timerfd, signalfd, epoll ... */
+	FILE_OTHER,  /* directories, devices with offsets */
+};
+
+enum file_kind file_kind(int fd); /* 1 or 2 system calls */
+
+bool fd_is_nonblocking(int fd);
+/* SO_RCVTIMEO (input) or SO_SNDTIMEO is set. */
+bool socket_has_timeout(int fd, bool input);
+bool socket_is_stream(int fd);
+
+/*
+ * The piece of memory that comes after the first `done` bytes of a read or write, send or receive
+ * with one buffer or several; false if that was all. Call it only after the kernel has read the
+ * call's arguments without complaint: it follows the same pointers.
+ */
+bool transfer_rest(const struct asys_call *call, uint64_t done, uint64_t *ret_addr,
+		   uint64_t *ret_size);
+
+/* After `done` > 0 bytes went out: would the blocking call have gone on to send the rest? */
+bool transfer_goes_on(const struct asys_call *call, uint64_t done);
+
+struct asys_queue;
+
+/*
+ * The engine that has slot `i` gives it up: only a thread gives the call its exact meaning. Bytes that
+ * were moved already (slot->result) make it impossible to start over; then they are the result.
+ */
+void transfer_to_thread(struct asys_queue *q, uint32_t i);
+
+/* MSG_ flags of the call; those of a plain write or read are 0. */
+uint32_t transfer_flags(const struct asys_call *call);
+
+#endif

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The io_uring engine: the kernel waits.
+ *
+ *   start()  entry in the submission ring  (uring_prep.c)
+ *   flush()  one io_uring_enter for all of them; what could be done at once has ended then. What
+ *            waits is looked at once: O_NONBLOCK or a time-out on the socket would not have let the
+ *            system call wait so, and the ring knows neither. Such calls are taken back and made
+ *            synchronously, or given to a thread. Those that end at once, most of them, pay nothing.
+ *   reap()   completions: match, repair, end()
+ *
+ * An entry's user_data is the call's id, which no two calls share. A completion whose id is not that
+ * of a call that this engine has is ignored, as are those of cancellations (user_data 0).
+ *
+ * Repairs: a send or write of bytes that came short goes on where a blocking one would have; -EINTR
+ * that nobody asked for is started again; so is -ECANCELED, which is what the kernel ends calls with
+ * when the thread that started them exits.
+ *
+ * uring_ring.c has the ring itself and which thread may use it.
+ */
+#include "engine/uring.h"
+#include "engine/threads.h"
+#include "sched/queue.h"
+
+#if ASYS_HAVE_URING
+
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define OP_CANCEL 14
+
+/* Completions. */
+
+/* The same call once more; a thread's if the ring cannot take it. */
+void ring_start_again(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	uint64_t done = (uint64_t)slot->result, addr, size;
+	struct uring *u = q->uring;
+	struct io_uring_sqe entry;
+	bool fits;
+
+	if (ring_is_foreign(u)) {
+		slot->aux &= ~(uint32_t)(URING_IN_RING | URING_CANCEL_SENT);
+		slot->aux |= URING_PARKED;
+		list_push(&u->parked, q->pool.slots, i);
+		u->parked_count++;
+		return;
+	}
+	memset(&entry, 0, sizeof(entry));
+	if (!done) {
+		fits = uring_prep(&entry, &slot->call, &u->kinds) >= 0;
+	} else {
+		fits = transfer_rest(&slot->call, done, &addr, &size);
+		if (fits)
+			uring_prep_rest(&entry, &slot->call, addr, size);
+	}
+	if (fits && !q->uring_off && !u->dead && ring_put(q, i, &entry))
+		return;
+	u->outstanding--;
+	transfer_to_thread(q, i);
+}
+
+static bool may_retry(uint32_t nr)
+{
+	const struct asys_syscall_info *info = asys_syscall_info(nr);
+
+	return info && (info->traits & ASYS_TRAIT_RETRY);
+}
+
+/* An error that is not the call's result. True: it was dealt with. */
+static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
+{
+	struct slot *slot = slot_at(q, i);
+	uint32_t flags = slot->aux;
+
+	if (*result == -ETIME && (flags & PREP_TIMER)) {
+		*result = 0;
+		return false;
+	}
+	/* The kernel's own codes for "interrupted, to be restarted" (512..516) escape here: on its
+	 * worker threads there is no return to user space that would translate them. */
+	if (*result <= -512 && *result >= -516)
+		*result = -EINTR;
+	if (*result != -ECANCELED && *result != -EINTR)
+		return false;
+	if (flags & URING_CANCEL) {
+		*result = -ECANCELED;
+		return false;
+	}
+	if (*result == -EINTR) {
+		if (slot->result || !may_retry(slot->call.nr))
+			return false;
+		ring_start_again(q, i);
+		return true;
+	}
+	if (flags & URING_NONBLOCK) {
+		if (!slot->result)
+			*result = raw_syscall(slot->call.nr, slot->call.arg);
+		return false;
+	}
+	if (flags & URING_TIMED) {
+		q->uring->outstanding--;
+		transfer_to_thread(q, i);
+		return true;
+	}
+	if ((flags & PREP_ECANCELED) && !ring_is_foreign(q->uring))
+		return false;
+	ring_start_again(q, i);
+	return true;
+}
+
+/* True: the call has ended. */
+static bool complete(struct asys_queue *q, uint32_t i, int64_t result)
+{
+	struct slot *slot = slot_at(q, i);
+
+	if (unlikely(result < 0)) {
+		if (repair(q, i, &result))
+			return false;
+		if (result == -EPIPE && (slot->aux & PREP_SIGPIPE) && !slot->result &&
+		    socket_is_stream((int)slot->call.arg[0]))
+			raise(SIGPIPE);
+		if (slot->result)
+			result = slot->result;
+	} else if (slot->aux & PREP_GOES_ON) {
+		slot->result += result;
+		result = slot->result;
+		if (unlikely(result && !(slot->aux & (URING_CANCEL | URING_NONBLOCK)) &&
+			     transfer_goes_on(&slot->call, (uint64_t)result))) {
+			ring_start_again(q, i);
+			return false;
+		}
+	}
+	slot->aux = 0;
+	q->uring->outstanding--;
+	end(q, i, result);
+	return true;
+}
+
+/* *ret_ended counts calls that ended; the others were started again. Returns both together. */
+static unsigned take_from(struct asys_queue *q, const struct io_uring_cq *cq, unsigned *ret_ended)
+{
+	uint32_t head = *cq->khead, i;
+	unsigned n = 0;
+
+	*ret_ended = 0;
+
+	/* Pairs with the kernel's release of the tail. */
+	while (head != __atomic_load_n(cq->ktail, __ATOMIC_ACQUIRE)) {
+		const struct io_uring_cqe *cqe = &cq->cqes[head & cq->ring_mask];
+		uint64_t user_data = cqe->user_data;
+		int64_t result = cqe->res;
+
+		__atomic_store_n(cq->khead, ++head, __ATOMIC_RELEASE);
+		if (ring_owns(q, user_data, &i)) {
+			n++;
+			*ret_ended += complete(q, i, result);
+		}
+	}
+	return n;
+}
+
+unsigned ring_completions(struct asys_queue *q)
+{
+	unsigned ended;
+
+	take_from(q, &q->uring->ring.cq, &ended);
+	return ended;
+}
+
+/* Cancellation. */
+
+static bool put_cancel(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	struct io_uring_sqe *sqe = ring_entry(q);
+
+	if (!sqe)
+		return false;
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->opcode = OP_CANCEL;
+	sqe->fd = -1;
+	sqe->addr = (uint64_t)slot->id;
+	sqe->user_data = CANCEL_DATA;
+	if (q->uring->ring.features & IORING_FEAT_CQE_SKIP)
+		sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+	slot->aux |= URING_CANCEL_SENT;
+	return true;
+}
+
+static void ask_cancel(struct asys_queue *q, uint32_t i, uint32_t why)
+{
+	struct slot *slot = slot_at(q, i);
+
+	slot->aux |= why;
+	if (!(slot->aux & URING_CANCEL_SENT) && !put_cancel(q, i))
+		q->uring->owed++;
+}
+
+static void cancel(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+
+	if (slot->aux & URING_PARKED) {
+		list_remove(&q->uring->parked, q->pool.slots, i);
+		q->uring->parked_count--;
+		q->uring->outstanding--;
+		end(q, i, slot->result ? slot->result : -ECANCELED);
+		return;
+	}
+	ask_cancel(q, i, URING_CANCEL);
+	/* Another thread may sleep in the ring, and would not look before something ends. */
+	if (queue_shared(q))
+		ring_submit(q);
+}
+
+/* There was no room for them before. */
+static void pay_owed(struct asys_queue *q)
+{
+	q->uring->owed = 0;
+	for (uint32_t i = 0; i < q->pool.fresh; i++) {
+		struct slot *slot = slot_at(q, i);
+
+		if (slot->state == SLOT_HANDED && slot->engine == ASYS_ENGINE_URING &&
+		    (slot->aux & (URING_CANCEL | URING_NONBLOCK | URING_TIMED)))
+			ask_cancel(q, i, 0);
+	}
+}
+
+/* Would the system call wait as the ring does? */
+static void look_at(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	int fd = (int)slot->call.arg[0];
+
+	q->stats.traps++;
+	if (fd_is_nonblocking(fd)) {
+		ask_cancel(q, i, URING_NONBLOCK);
+		return;
+	}
+	if (!(slot->aux & (PREP_IN | PREP_OUT)))
+		return;
+	q->stats.traps++;
+	if (socket_has_timeout(fd, slot->aux & PREP_IN))
+		ask_cancel(q, i, URING_TIMED);
+}
+
+static void look_at_fresh(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+
+	for (uint32_t k = 0; k < u->fresh_count; k++) {
+		struct slot *slot = slot_at(q, u->fresh[k]);
+
+		if (slot->state != SLOT_HANDED || slot->engine != ASYS_ENGINE_URING ||
+		    !(slot->aux & URING_FRESH))
+			continue;
+		slot->aux &= ~URING_FRESH;
+		look_at(q, u->fresh[k]);
+	}
+	u->fresh_count = 0;
+}
+
+/* The engine. */
+
+static bool must_look_first(const struct uring *u, int prep, const struct slot *slot)
+{
+	int fd = (int)slot->call.arg[0];
+
+	if (!u->sqpoll || !(prep & PREP_WAITS))
+		return false;
+	return fd_is_nonblocking(fd) ||
+	       ((prep & (PREP_IN | PREP_OUT)) && socket_has_timeout(fd, prep & PREP_IN));
+}
+
+static int start(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	struct io_uring_sqe entry;
+	struct uring *u;
+	int prep;
+
+	if (q->uring_off || !uring_takes(slot->call.nr) || ring_ready(q))
+		return -EOPNOTSUPP;
+	u = q->uring;
+	memset(&entry, 0, sizeof(entry));
+	prep = uring_prep(&entry, &slot->call, &u->kinds);
+	if (prep < 0)
+		return prep;
+	/* The kernel's polling thread tries on its own time, so nothing can be looked at after. */
+	if (must_look_first(u, prep, slot))
+		return -EOPNOTSUPP;
+	/* The thread that waits for a timerfd may exit, and then -ECANCELED has two meanings. */
+	if ((prep & PREP_ECANCELED) && !u->owned)
+		return -EOPNOTSUPP;
+	if ((prep & PREP_WAITS) && !u->sqpoll && u->fresh_count == u->fresh_room)
+		engine_uring.flush(q);
+	if (!ring_put(q, i, &entry))
+		return -EAGAIN;
+	slot->result = 0;
+	slot->aux = (uint32_t)prep | URING_IN_RING;
+	if ((prep & PREP_WAITS) && !u->sqpoll && u->fresh_count < u->fresh_room) {
+		slot->aux |= URING_FRESH;
+		u->fresh[u->fresh_count++] = i;
+	}
+	u->outstanding++;
+	return 0;
+}
+
+static void flush(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+
+	if (!u || u->dead || !io_uring_sq_ready(&u->ring) || ring_is_foreign(u))
+		return;
+	q->stats.batches++;
+	ring_submit(q);
+	if (u->fresh_count) {
+		ring_completions(q);
+		look_at_fresh(q);
+		ring_submit(q);
+	}
+}
+
+static unsigned reap_ring(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+	unsigned n;
+
+	if (!u || !u->outstanding)
+		return 0;
+	if (unlikely(ring_is_foreign(u)))
+		return ring_take_over(q);
+	if (unlikely(u->owed))
+		pay_owed(q);
+	flush(q);
+	n = ring_completions(q);
+	if (!n && (__atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED) &
+		   (SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))) {
+		io_uring_get_events(&u->ring);
+		q->stats.traps++;
+		n = ring_completions(q);
+	}
+	flush(q);
+	return n;
+}
+
+static uint32_t uring_outstanding(const struct asys_queue *q)
+{
+	return q->uring ? q->uring->outstanding : 0;
+}
+
+/* What was started before the change is submitted now; the kernel runs it as who it now is. */
+void uring_retire(struct asys_queue *q)
+{
+	flush(q);
+	q->uring_off = true;
+}
+
+bool uring_takes(uint32_t nr)
+{
+	const struct asys_probe *probe = asys_probe();
+	int op = uring_opcode(nr);
+
+	return op >= 0 && !probe->uring && (probe->uring_op[op / 8] & (1u << (op % 8)));
+}
+
+const struct engine engine_uring = {
+	.name = "uring",
+	.start = start,
+	.flush = flush,
+	.reap = reap_ring,
+	.cancel = cancel,
+	.outstanding = uring_outstanding,
+	.close = ring_close,
+};
+#endif
+
+/* Cold disks: the kernel's buffered writes go to threads of its own, reads do not. */
+bool uring_is_async(uint32_t nr)
+{
+	switch (nr) {
+	case SYS_read:
+	case SYS_pread64:
+	case SYS_readv:
+	case SYS_preadv:
+	case SYS_preadv2:
+		return true;
+	default:
+		return false;
+	}
+}

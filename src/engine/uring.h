@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the io_uring engine: uring.c runs calls, uring_prep.c knows what each opcode means,
+ * uring_ring.c has the ring, uring_owner.c which thread may enter it; uring_none.c is the engine where
+ * there is no liburing.
+ */
+#ifndef ENGINE_URING_H
+#define ENGINE_URING_H
+
+#include "call/slot.h"
+#include "engine/transfer.h"
+
+/* What uring_prep says about the entry that it made; kept in slot->aux. */
+#define PREP_WAITS (1 << 0)	/* may wait for readiness, which O_NONBLOCK would forbid */
+#define PREP_IN (1 << 1)	/* input from a socket: SO_RCVTIMEO counts */
+#define PREP_OUT (1 << 2)	/* output to a socket: SO_SNDTIMEO counts */
+#define PREP_GOES_ON (1 << 3)	/* a short transfer may have to be continued */
+#define PREP_TIMER (1 << 4)	/* -ETIME is how it succeeds */
+#define PREP_SIGPIPE (1 << 5)	/* io_uring suppresses the signal that goes with -EPIPE */
+#define PREP_ECANCELED (1 << 6) /* the call itself may return -ECANCELED (timerfd) */
+/* uring.c's own */
+#define URING_IN_RING (1u << 16)
+#define URING_FRESH (1u << 17)	/* not yet checked for O_NONBLOCK and time-outs */
+#define URING_CANCEL (1u << 18) /* the user asked */
+#define URING_CANCEL_SENT (1u << 19)
+#define URING_NONBLOCK (1u << 20) /* called back: the descriptor is O_NONBLOCK */
+#define URING_TIMED (1u << 21)	  /* called back: the socket has a time-out */
+#define URING_PARKED (1u << 22)	  /* out of the old owner's ring, to be started again */
+
+/* Kinds of files seen since the last submit: many calls of a batch go to one descriptor. */
+#define KIND_CACHE 64
+struct kind_cache {
+	uint32_t stamp;
+	struct {
+		int fd;
+		uint32_t stamp;
+		uint32_t kind;
+	} entry[KIND_CACHE];
+};
+
+/* Kinds are forgotten: the program has had the chance to reuse descriptors. */
+static inline void kinds_forget(struct kind_cache *kinds)
+{
+	kinds->stamp++;
+}
+
+/* For the handler of the queues' signal: see "Threads" in uring.c. Async-signal-safe. */
+void uring_serve(void);
+
+/* The io_uring opcode that serves call `nr`, known to this library; -1 if none. */
+int uring_opcode(uint32_t nr);
+
+struct io_uring_sqe;
+
+/*
+ * Fills `sqe` (zeroed; user_data stays 0) for `call`. PREP_ flags, or -EOPNOTSUPP if the ring could
+ * not give these words exactly the meaning of the system call.
+ */
+int uring_prep(struct io_uring_sqe *sqe, const struct asys_call *call, struct kind_cache *kinds);
+
+/* The same for what is left after `done` bytes of a transfer that goes on. */
+void uring_prep_rest(struct io_uring_sqe *sqe, const struct asys_call *call, uint64_t addr,
+		     uint64_t size);
+
+#if ASYS_HAVE_URING
+#include <liburing.h>
+
+#define SQ_MOST 1024u
+#define SQ_TASKRUN (1u << 2) /* completions wait for their owner to ask */
+#define CANCEL_DATA 0	     /* user_data of cancellations; a call's is its id */
+
+struct owned;
+
+struct uring {
+	struct io_uring ring;
+	struct owned *owned; /* NULL: any thread may submit */
+	uint32_t outstanding;
+	uint32_t fresh_count, fresh_room;
+	uint32_t *fresh; /* slots that may wait, not looked at yet */
+	uint32_t owed;	 /* cancellations that found no room */
+	uint32_t parked_count;
+	struct slot_list parked; /* to be started again when this thread has a ring of its own */
+	bool sqpoll;
+	bool dead;	   /* there was a ring, but its new owner could have none */
+	bool signal_taken; /* to summon the owner with */
+	int news_fd; /* eventfd that tells sleepers of completions; -1 until one sleeps in epoll */
+	struct kind_cache kinds;
+};
+
+/* uring_owner.c */
+struct owned *owned_take(void); /* for a ring about to be made; NULL: it must not be owned */
+void owned_set(struct owned *o,
+	       int fd);		    /* this thread has made it; NULL is allowed here and below */
+void owned_free(struct owned *o);   /* before the ring is closed */
+void owned_forget(struct owned *o); /* the same, in a forked child */
+void owned_summon(const struct owned *o, int signal);
+bool ring_is_foreign(const struct uring *u); /* another thread made it, and nobody else may enter */
+
+/* uring_ring.c */
+int ring_ready(struct asys_queue *q); /* 0: q->uring is one that this thread can use now */
+void ring_submit(struct asys_queue *q);
+struct io_uring_sqe *ring_entry(struct asys_queue *q); /* to be filled; NULL: no room */
+bool ring_put(struct asys_queue *q, uint32_t i, struct io_uring_sqe *entry);
+bool ring_owns(struct asys_queue *q, uint64_t user_data, uint32_t *ret_slot);
+unsigned ring_take_over(struct asys_queue *q); /* brings on the ends of a foreign ring */
+void ring_close(struct asys_queue *q, bool child);
+
+/* uring.c */
+void ring_start_again(struct asys_queue *q, uint32_t i);
+unsigned ring_completions(struct asys_queue *q); /* how many calls ended */
+#endif
+
+#endif

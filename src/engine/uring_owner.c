@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which thread made a ring, for rings that only their maker may enter (SINGLE_ISSUER).
+ *
+ * A table that a thread can search without a lock: in the handler of the queue's signal, which lends
+ * the thread to its rings when their queue has moved to another, and when the thread exits.
+ */
+#include "engine/uring.h"
+
+#if ASYS_HAVE_URING
+
+#include <liburing.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Rings owned at once by all threads; further ones are made without SINGLE_ISSUER. */
+#define OWNED_MOST 64
+#define OWNER_GONE UINT64_MAX
+#define REGISTER_SYNC_CANCEL 24
+#define CANCEL_ALL_ANY ((1u << 0) | (1u << 2))
+
+struct owned {
+	_Atomic uint64_t owner; /* thread_number; 0: free; OWNER_GONE */
+	_Atomic uint32_t busy;	/* > 0: the owner uses fd now, it must not be closed */
+	int fd;
+	int32_t tid;
+};
+
+static struct owned owned[OWNED_MOST];
+
+static _Thread_local uint64_t my_number;
+
+/* Unlike a thread id or an address, never given to a second thread. */
+static uint64_t thread_number(void)
+{
+	static _Atomic uint64_t last;
+
+	if (unlikely(!my_number))
+		my_number = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+	return my_number;
+}
+
+bool ring_is_foreign(const struct uring *u)
+{
+	return u->owned &&
+	       atomic_load_explicit(&u->owned->owner, memory_order_acquire) != thread_number();
+}
+
+static void owned_let_go(struct owned *o)
+{
+	atomic_fetch_sub_explicit(&o->busy, 1, memory_order_release);
+}
+
+/* Holds the entry's fd open if this thread owns it. `busy` and then `owner` here, `owner` and then
+ * `busy` in owned_free: one of the two sees the other. */
+static bool owned_hold(struct owned *o)
+{
+	if (!my_number || atomic_load_explicit(&o->owner, memory_order_relaxed) != my_number)
+		return false;
+	atomic_fetch_add_explicit(&o->busy, 1, memory_order_seq_cst);
+	if (atomic_load_explicit(&o->owner, memory_order_seq_cst) == my_number)
+		return true;
+	owned_let_go(o);
+	return false;
+}
+
+/* Submits what there is, then completes: the kernel does not do both if it was given fewer entries
+ * than it was told. */
+static void enter_twice(int fd)
+{
+	raw_call(SYS_io_uring_enter, (uint64_t)fd, SQ_MOST, 0, 0);
+	raw_call(SYS_io_uring_enter, (uint64_t)fd, 0, 0, IORING_ENTER_GETEVENTS);
+}
+
+/* In the handler of the queue's signal: lends this thread to the rings that it made. */
+void uring_serve(void)
+{
+	for (unsigned k = 0; k < OWNED_MOST; k++) {
+		if (!owned_hold(&owned[k]))
+			continue;
+		enter_twice(owned[k].fd);
+		owned_let_go(&owned[k]);
+	}
+}
+
+/* This thread exits: nobody else could make its calls complete, so they are cancelled now, all of
+ * them and synchronously, and their completions written. */
+static void owner_exits(void *unused)
+{
+	struct io_uring_sync_cancel_reg reg;
+
+	(void)unused;
+	memset(&reg, 0, sizeof(reg));
+	reg.fd = -1;
+	reg.flags = CANCEL_ALL_ANY;
+	reg.timeout.tv_sec = reg.timeout.tv_nsec = -1;
+	for (unsigned k = 0; k < OWNED_MOST; k++) {
+		if (!owned_hold(&owned[k]))
+			continue;
+		raw_call(SYS_io_uring_register, (uint64_t)owned[k].fd, REGISTER_SYNC_CANCEL,
+			 ptr_word(&reg), 1);
+		enter_twice(owned[k].fd);
+		atomic_store_explicit(&owned[k].owner, OWNER_GONE, memory_order_release);
+		owned_let_go(&owned[k]);
+	}
+}
+
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+static bool exit_known;
+
+static void make_exit_key(void)
+{
+	exit_known = pthread_key_create(&exit_key, owner_exits) == 0;
+}
+
+/* An entry for a ring that this thread is about to make; NULL: it must not own one. */
+struct owned *owned_take(void)
+{
+	pthread_once(&exit_once, make_exit_key);
+	if (!exit_known || pthread_setspecific(exit_key, &my_number))
+		return NULL;
+	for (unsigned k = 0; k < OWNED_MOST; k++) {
+		uint64_t none = 0;
+
+		if (atomic_compare_exchange_strong(&owned[k].owner, &none, OWNER_GONE))
+			return &owned[k];
+	}
+	return NULL;
+}
+
+void owned_free(struct owned *o)
+{
+	if (!o)
+		return;
+	atomic_store_explicit(&o->owner, OWNER_GONE, memory_order_seq_cst);
+	while (atomic_load_explicit(&o->busy, memory_order_seq_cst))
+		cpu_relax();
+	atomic_store_explicit(&o->owner, 0, memory_order_release);
+}
+
+void owned_set(struct owned *o, int fd)
+{
+	if (!o)
+		return;
+	o->fd = fd;
+	o->tid = (int32_t)raw_call(SYS_gettid, 0, 0, 0, 0);
+	atomic_store_explicit(&o->owner, thread_number(), memory_order_release);
+}
+
+void owned_summon(const struct owned *o, int signal)
+{
+	raw_call(SYS_tgkill, (uint64_t)getpid(), (uint64_t)o->tid, (uint64_t)signal, 0);
+}
+
+void owned_forget(struct owned *o)
+{
+	if (!o)
+		return;
+	atomic_store_explicit(&o->busy, 0, memory_order_relaxed);
+	atomic_store_explicit(&o->owner, 0, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ring: making it, entering it, sleeping for its news, and handing it from thread to thread.
+ *
+ * Threads. The ring of a private queue is SINGLE_ISSUER | DEFER_TASKRUN where the kernel has that (a
+ * quarter faster for batches that wait): only the thread that made it can submit, and completions are
+ * made when it asks. When the queue moves to another thread, that thread makes a ring of its own as
+ * soon as the old one is empty; until then other engines take its calls, and
+ *
+ *   the owner lives    it is summoned by the queue's signal, and its handler enters the ring
+ *   it has exited      on its way out it cancelled what was in the ring; that is started again
+ *
+ * The ring of a shared queue has none of these flags: any thread submits, and the kernel interrupts
+ * the submitter for a moment to complete. If that thread has exited, its calls end with -ECANCELED,
+ * and are started again.
+ */
+#include "engine/threads.h"
+#include "engine/uring.h"
+#include "sched/queue.h"
+
+#if ASYS_HAVE_URING
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#define SETUP_SUBMIT_ALL (1u << 7)
+#define SETUP_TASKRUN_FLAG (1u << 9)
+#define SETUP_SINGLE_ISSUER (1u << 12)
+#define SETUP_DEFER_TASKRUN (1u << 13)
+#define REGISTER_MAX_WORKERS 19
+
+#define CQ_MOST 65536u
+#define SQPOLL_IDLE_MS 50
+#define SUBMIT_TRIES 16
+#define FOREIGN_PAUSE_NS 200000
+
+static uint32_t setup_flags(const struct asys_queue *q, bool own)
+{
+	uint32_t works = asys_probe()->uring_setup, flags = IORING_SETUP_CQSIZE;
+
+	flags |= works & (IORING_SETUP_CLAMP | SETUP_SUBMIT_ALL);
+	if (q->flags & ASYS_QUEUE_SQPOLL)
+		return flags | IORING_SETUP_SQPOLL;
+	if (own)
+		flags |= works & (SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | SETUP_TASKRUN_FLAG);
+	return flags;
+}
+
+/*
+ * A filter may let the ring be made and forbid its use. The kernel's own threads count as the queue's;
+ * kernels that cannot be told (before 5.15) have other limits.
+ */
+static int try_ring(struct asys_queue *q, const struct io_uring *ring)
+{
+	uint32_t workers[2] = { q->max_threads, q->max_threads };
+	uint64_t fd = (uint64_t)ring->ring_fd;
+	int64_t err = raw_call(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS);
+
+	if (!err)
+		err = raw_call(SYS_io_uring_register, fd, REGISTER_MAX_WORKERS, ptr_word(workers),
+			       2);
+	q->stats.traps += 2;
+	return err == -EINVAL ? 0 : (int)err;
+}
+
+static bool may_own(const struct asys_queue *q)
+{
+	return !queue_shared(q) && !(q->flags & ASYS_QUEUE_SQPOLL) &&
+	       (asys_probe()->uring_setup & SETUP_SINGLE_ISSUER);
+}
+
+static int make_ring(struct asys_queue *q, struct uring *u)
+{
+	uint32_t entries = q->pool.depth < SQ_MOST ? q->pool.depth : SQ_MOST;
+	struct io_uring_params p;
+	int err;
+
+	u->owned = may_own(q) ? owned_take() : NULL;
+	memset(&p, 0, sizeof(p));
+	p.flags = setup_flags(q, u->owned != NULL);
+	p.cq_entries = q->pool.depth < CQ_MOST / 2 ? 2 * q->pool.depth : CQ_MOST;
+	p.sq_thread_idle = SQPOLL_IDLE_MS;
+	err = io_uring_queue_init_params(entries, &u->ring, &p);
+	q->stats.traps++;
+	if (!err) {
+		err = try_ring(q, &u->ring);
+		if (err)
+			io_uring_queue_exit(&u->ring);
+	}
+	if (err) {
+		owned_free(u->owned);
+		u->owned = NULL;
+		return err;
+	}
+	owned_set(u->owned, u->ring.ring_fd);
+	u->sqpoll = p.flags & IORING_SETUP_SQPOLL;
+	q->ring_watched = false;
+	if (q->epoll_fd >= 0)
+		queue_epoll(q);
+	return 0;
+}
+
+static int open_ring(struct asys_queue *q)
+{
+	struct uring *u = calloc(1, sizeof(*u));
+	int err = u ? 0 : -ENOMEM;
+
+	if (u) {
+		u->kinds.stamp = 1;
+		list_init(&u->parked);
+		u->news_fd = -1;
+		u->fresh_room = q->pool.depth < SQ_MOST ? q->pool.depth : SQ_MOST;
+		u->fresh = malloc(u->fresh_room * sizeof(*u->fresh));
+		q->uring = u;
+		err = u->fresh ? make_ring(q, u) : -ENOMEM;
+	}
+	if (err) {
+		q->uring = NULL;
+		if (u)
+			free(u->fresh);
+		free(u);
+		q->uring_off = true;
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+/* What a kernel that works may say to a submit. */
+static bool is_passing(int err)
+{
+	return err == -EINTR || err == -EBUSY || err == -EAGAIN || err == -EEXIST ||
+	       err == -ENOMEM || err == -EBADR;
+}
+
+bool ring_owns(struct asys_queue *q, uint64_t user_data, uint32_t *ret_slot)
+{
+	uint32_t i = (uint32_t)user_data & (q->pool.depth - 1);
+	const struct slot *slot = slot_at(q, i);
+
+	*ret_slot = i;
+	return user_data != CANCEL_DATA && (uint64_t)slot->id == user_data &&
+	       slot->state == SLOT_HANDED && slot->engine == ASYS_ENGINE_URING &&
+	       (slot->aux & URING_IN_RING);
+}
+
+/* The kernel stopped taking entries for good (a filter came over the process): threads take them. */
+static void give_back(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+	struct io_uring_sq *sq = &u->ring.sq;
+	uint32_t head = __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE), i;
+
+	q->uring_off = true;
+	for (uint32_t k = head; k != sq->sqe_tail; k++) {
+		if (!ring_owns(q, sq->sqes[k & sq->ring_mask].user_data, &i))
+			continue;
+		u->outstanding--;
+		transfer_to_thread(q, i);
+	}
+	sq->sqe_head = sq->sqe_tail = head;
+	__atomic_store_n(sq->ktail, head, __ATOMIC_RELEASE);
+}
+
+/*
+ * -EBUSY and -EAGAIN mean that completions must be taken first, or that the kernel is short of
+ * memory: what was not submitted stays, and the next turn of the driver's loop submits it.
+ */
+void ring_submit(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+
+	for (int k = 0; k < SUBMIT_TRIES && io_uring_sq_ready(&u->ring); k++) {
+		bool enters = !u->sqpoll || (*u->ring.sq.kflags & IORING_SQ_NEED_WAKEUP);
+		int n = io_uring_submit(&u->ring);
+
+		q->stats.traps += enters;
+		if (unlikely(n < 0 && !is_passing(n)))
+			give_back(q);
+		if (u->sqpoll || (n < 0 && n != -EINTR))
+			break;
+	}
+	kinds_forget(&u->kinds);
+}
+
+struct io_uring_sqe *ring_entry(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+	if (unlikely(!sqe)) {
+		ring_submit(q);
+		if (u->sqpoll)
+			io_uring_sqring_wait(&u->ring);
+		sqe = io_uring_get_sqe(&u->ring);
+	}
+	return sqe;
+}
+
+/* Puts the entry of slot `i` into the ring. False: no room. */
+bool ring_put(struct asys_queue *q, uint32_t i, struct io_uring_sqe *entry)
+{
+	struct io_uring_sqe *sqe = ring_entry(q);
+
+	if (!sqe)
+		return false;
+	entry->user_data = (uint64_t)slot_at(q, i)->id;
+	memcpy(sqe, entry, sizeof(*sqe));
+	return true;
+}
+
+/* Moving to another thread. */
+
+/* The old owner's signal: it submits what is in the ring and completes what it can. */
+static void summon(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+	uint32_t flags = __atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED);
+
+	if (!io_uring_sq_ready(&u->ring) && !(flags & (SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
+		return;
+	if (!u->signal_taken && cancel_signal_take(q->signal))
+		return;
+	u->signal_taken = true;
+	io_uring_submit(&u->ring); /* publishes; the kernel refuses the rest */
+	owned_summon(u->owned, q->signal);
+	q->stats.traps += 2;
+}
+
+/* The old ring is empty but for what was parked: this thread's own takes it over. */
+static void adopt(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+	uint32_t i;
+
+	owned_free(u->owned);
+	u->owned = NULL;
+	io_uring_queue_exit(&u->ring);
+	if (u->signal_taken)
+		cancel_signal_give(q->signal);
+	u->signal_taken = false;
+	u->fresh_count = u->owed = 0;
+	u->dead = make_ring(q, u) != 0;
+	if (u->dead)
+		q->uring_off = q->ring_watched = true;
+	u->parked_count = 0;
+	while ((i = list_pop(&u->parked, q->pool.slots)) != NIL) {
+		slot_at(q, i)->aux ^= URING_PARKED | URING_IN_RING;
+		ring_start_again(q, i);
+	}
+}
+
+/* Another thread made the ring: brings on the ends of what is in it. Returns how many ended. */
+unsigned ring_take_over(struct asys_queue *q)
+{
+	const struct timespec pause = { 0, FOREIGN_PAUSE_NS };
+	struct uring *u = q->uring;
+	unsigned n = ring_completions(q);
+
+	if (u->outstanding == u->parked_count) {
+		adopt(q);
+	} else if (!n) {
+		summon(q);
+		nanosleep(&pause, NULL);
+		n = ring_completions(q);
+	}
+	return n;
+}
+
+/* A ring that this thread can use, now. */
+int ring_ready(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+
+	if (!u)
+		return open_ring(q);
+	if (likely(!ring_is_foreign(u)))
+		return u->dead ? -EOPNOTSUPP : 0;
+	if (u->outstanding != u->parked_count)
+		return -EOPNOTSUPP;
+	adopt(q);
+	return u->dead ? -EOPNOTSUPP : 0;
+}
+
+/*
+ * News of the ring for who sleeps in epoll. Not the ring's own descriptor: with DEFER_TASKRUN a set
+ * that holds it can stay silent though work waits. The eventfd is written only while somebody listens.
+ */
+int uring_watch(struct asys_queue *q)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX - 1 };
+	struct uring *u = q->uring;
+	int err;
+
+	/* uring_has_news keeps who comes after its owner from sleeping. */
+	if (ring_is_foreign(u) || u->dead)
+		return 0;
+	if (u->news_fd < 0)
+		u->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (u->news_fd < 0)
+		return fail(-errno,
+			    "no descriptor to wait for the ring with (%s): raise the limit "
+			    "of open files (ulimit -n)",
+			    strerror(errno));
+	err = io_uring_register_eventfd(&u->ring, u->news_fd);
+	if (!err)
+		err = io_uring_cq_eventfd_toggle(&u->ring, false);
+	if (!err && epoll_ctl(q->epoll_fd, EPOLL_CTL_ADD, u->news_fd, &event) && errno != EEXIST)
+		err = -errno;
+	q->stats.traps += 3;
+	if (err)
+		return fail(err, "the ring cannot be waited for (%s)", strerror(-err));
+	q->ring_watched = true;
+	return 0;
+}
+
+bool uring_has_news(const struct asys_queue *q)
+{
+	const struct uring *u = q->uring;
+
+	return ring_is_foreign(u) ||
+	       *u->ring.cq.khead != __atomic_load_n(u->ring.cq.ktail, __ATOMIC_ACQUIRE) ||
+	       (__atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED) &
+		(SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
+}
+
+void uring_listen(struct asys_queue *q)
+{
+	if (q->uring && q->ring_watched) {
+		io_uring_cq_eventfd_toggle(&q->uring->ring, true);
+		full_fence(); /* before the caller's look at uring_has_news */
+	}
+}
+
+void uring_listen_no_more(struct asys_queue *q)
+{
+	uint64_t count;
+
+	if (!q->uring || !q->ring_watched)
+		return;
+	io_uring_cq_eventfd_toggle(&q->uring->ring, false);
+	raw_call(SYS_read, (uint64_t)(int64_t)q->uring->news_fd, ptr_word(&count), sizeof(count),
+		 0);
+	q->stats.traps++;
+}
+
+int uring_wait(struct asys_queue *q, uint64_t when_ns)
+{
+	struct uring *u = q->uring;
+	struct __kernel_timespec ts;
+	struct io_uring_getevents_arg arg;
+	uint64_t now;
+	int got;
+
+	memset(&arg, 0, sizeof(arg));
+	if (when_ns != UINT64_MAX) {
+		now = clock_now();
+		now = when_ns > now ? when_ns - now : 0;
+		ts.tv_sec = (int64_t)(now / 1000000000u);
+		ts.tv_nsec = (long long)(now % 1000000000u);
+		arg.ts = ptr_word(&ts);
+	}
+	if (!queue_shared(q)) {
+		q->stats.traps++;
+		q->stats.sleeps++;
+	}
+	got = io_uring_enter2((unsigned)u->ring.ring_fd, 0, 1,
+			      IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *)&arg,
+			      sizeof(arg));
+	/* Refused for good: completions may still come by themselves. */
+	if (unlikely(got < 0 && got != -ETIME && !is_passing(got)))
+		nanosleep(&(struct timespec){ 0, FOREIGN_PAUSE_NS }, NULL);
+	return got >= 0 ? 0 : got;
+}
+
+/* A ring made by the parent: io_uring_queue_exit unmaps and closes, which are the child's own. */
+void ring_close(struct asys_queue *q, bool child)
+{
+	struct uring *u = q->uring;
+
+	if (!u)
+		return;
+	/* A child's table is a copy, in which nobody will ever let go. */
+	if (child)
+		owned_forget(u->owned);
+	else
+		owned_free(u->owned);
+	if (!u->dead)
+		io_uring_queue_exit(&u->ring);
+	if (u->signal_taken && !child)
+		cancel_signal_give(q->signal);
+	if (u->news_fd >= 0)
+		close(u->news_fd);
+	free(u->fresh);
+	free(u);
+	q->uring = NULL;
+}
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A system call thread: threads.h has the protocol.
+ */
+#include "base/cancelpoint.h"
+#include "engine/threads.h"
+#include "sched/queue.h"
+#include <signal.h>
+
+#define TAKE_MAX 16
+#define IDLE_EXIT_NS 500000000u
+#define SPIN_LEAST_NS 2000u
+
+/* After a call that was asked to end: the signal, if one was sent, is taken here and not by the
+ * next call. Whoever sent it has let go of cancel_lock by then, so it is pending; a trap takes it. */
+static void absorb_signal(struct worker *w)
+{
+	pthread_mutex_lock(&w->cancel_lock);
+	raw_call(SYS_getpid, 0, 0, 0, 0);
+	pthread_mutex_unlock(&w->cancel_lock);
+}
+
+static int64_t run_call(struct worker *w, uint32_t i)
+{
+	struct slot *slot = slot_at(w->q, i);
+	const struct asys_call *call = &slot->call;
+	int64_t result;
+
+	cancel_running = &slot->call.flags;
+	/* Pairs with signal_runner: either it finds `current`, or the window's test finds its bit. */
+	atomic_exchange_explicit(&w->current, i + 1, memory_order_seq_cst);
+	result = cancelpoint_syscall(&call->flags, call->nr, call->arg[0], call->arg[1],
+				     call->arg[2], call->arg[3], call->arg[4], call->arg[5]);
+	atomic_exchange_explicit(&w->current, 0, memory_order_seq_cst);
+	if (unlikely(__atomic_load_n(&call->flags, __ATOMIC_SEQ_CST) & SLOT_CANCEL)) {
+		absorb_signal(w);
+		if (result == -EINTR)
+			result = -ECANCELED;
+	}
+	return result;
+}
+
+static void run_and_publish(struct worker *w, uint32_t i, bool measure)
+{
+	struct threads *t = w->q->threads;
+	uint32_t nr = slot_at(w->q, i)->call.nr;
+	uint64_t before = measure ? clock_now() : 0;
+	int64_t result = run_call(w, i);
+
+	if (measure) {
+		uint64_t ns = clock_now() - before;
+
+		atomic_store_explicit(&t->cost_ns, ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns,
+				      memory_order_relaxed);
+		atomic_store_explicit(&t->cost_nr, nr + 1, memory_order_release);
+	}
+	result_push(&t->results, i, result);
+	bell_ring(&w->q->bell, 1);
+}
+
+/* A thread counts itself as looking for work or as running quick calls. From one batch to the next it
+ * stays with the latter: each count is a shared line. */
+static void count_as_quick(struct worker *w, bool quick)
+{
+	struct crew *crew = w->crew;
+
+	if (w->quick == quick)
+		return;
+	w->quick = quick;
+	atomic_fetch_add_explicit(quick ? &crew->quick_running : &crew->looking, 1,
+				  memory_order_seq_cst);
+	atomic_fetch_sub_explicit(quick ? &crew->looking : &crew->quick_running, 1,
+				  memory_order_seq_cst);
+}
+
+static bool take_quick(struct worker *w, enum lane lane, unsigned most, uint32_t *tick)
+{
+	struct threads *t = w->q->threads;
+	uint32_t batch[TAKE_MAX];
+	bool any = false;
+
+	for (unsigned p = 0; p < 3 && !any; p++) {
+		unsigned n = work_take(&t->lane[lane][p], batch, most, t->sharers, &any);
+
+		if (!any)
+			continue;
+		/* From here on a renewal may leave this thread behind. */
+		atomic_store_explicit(&w->phase, WORKER_BUSY, memory_order_release);
+		count_as_quick(w, true);
+		for (unsigned k = 0; k < n; k++) {
+			if (k + 1 < n)
+				__builtin_prefetch(&slot_at(w->q, batch[k + 1])->call);
+			run_and_publish(w, batch[k], (*tick)++ % COST_EVERY == 0);
+		}
+	}
+	return any;
+}
+
+/* One slow call, unless all threads but one are in such calls already. */
+static bool take_slow(struct worker *w)
+{
+	struct threads *t = w->q->threads;
+	uint32_t most = t->max > 1 ? t->max - 1 : 1, one;
+	bool any = false;
+
+	count_as_quick(w, false);
+	if (atomic_fetch_add_explicit(&w->crew->slow_running, 1, memory_order_seq_cst) < most) {
+		for (unsigned p = 0; p < 3 && !any; p++) {
+			unsigned n = work_take(&t->lane[LANE_SLOW][p], &one, 1, 1, &any);
+
+			if (!any)
+				continue;
+			atomic_store_explicit(&w->phase, WORKER_BUSY, memory_order_release);
+			atomic_fetch_sub_explicit(&w->crew->looking, 1, memory_order_seq_cst);
+			if (n)
+				run_and_publish(w, one, true);
+			atomic_fetch_add_explicit(&w->crew->looking, 1, memory_order_seq_cst);
+		}
+	}
+	atomic_fetch_sub_explicit(&w->crew->slow_running, 1, memory_order_seq_cst);
+	return any;
+}
+
+static bool may_go_on(struct worker *w)
+{
+	struct threads *t = w->q->threads;
+
+	/* Pairs with threads_renew: it raises the generation, then waits for phase != CLAIMING. */
+	atomic_exchange_explicit(&w->phase, WORKER_CLAIMING, memory_order_seq_cst);
+	return atomic_load_explicit(&t->generation, memory_order_seq_cst) == w->generation;
+}
+
+/* Looks at `pushes` for a while; true: it changed. */
+static bool spin_for_work(struct worker *w, uint32_t seen)
+{
+	struct threads *t = w->q->threads;
+	uint64_t until;
+
+	if (!w->spin_ns ||
+	    atomic_load_explicit(&w->crew->looking, memory_order_relaxed) > t->spinners)
+		return false;
+	until = clock_now() + w->spin_ns;
+	do {
+		for (int k = 0; k < 64; k++) {
+			if (atomic_load_explicit(&t->pushes, memory_order_acquire) != seen) {
+				w->spin_ns = w->spin_ns * 2 < w->q->spin_ns ? w->spin_ns * 2 :
+									      w->q->spin_ns;
+				return true;
+			}
+			cpu_relax();
+		}
+	} while (clock_now() < until);
+	if (w->spin_ns > SPIN_LEAST_NS)
+		w->spin_ns -= w->spin_ns / 4;
+	return false;
+}
+
+/* Nobody pushed for IDLE_EXIT_NS: leaves, unless somebody did meanwhile. */
+static bool leave_if_idle(struct worker *w, uint32_t seen)
+{
+	struct threads *t = w->q->threads;
+	bool leave;
+
+	pthread_mutex_lock(&t->lock);
+	leave = atomic_load_explicit(&t->pushes, memory_order_seq_cst) == seen;
+	if (leave) {
+		atomic_fetch_sub_explicit(&w->crew->asleep, 1, memory_order_seq_cst);
+		w->crew->live--;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return leave;
+}
+
+/* Found nothing after reading `pushes` as `seen`. False: the thread has left. */
+static bool wait_for_work(struct worker *w, uint32_t seen)
+{
+	struct threads *t = w->q->threads;
+	int err = 0;
+
+	if (spin_for_work(w, seen))
+		return true;
+	atomic_fetch_add_explicit(&w->crew->asleep, 1, memory_order_seq_cst);
+	atomic_fetch_sub_explicit(&w->crew->looking, 1, memory_order_seq_cst);
+	full_fence(); /* T1 */
+	while (atomic_load_explicit(&t->pushes, memory_order_seq_cst) == seen) {
+		err = futex_wait(&t->pushes, seen, clock_now() + IDLE_EXIT_NS);
+		if (err == -ETIMEDOUT && leave_if_idle(w, seen))
+			return false;
+	}
+	atomic_fetch_add_explicit(&w->crew->looking, 1, memory_order_seq_cst);
+	atomic_fetch_sub_explicit(&w->crew->asleep, 1, memory_order_seq_cst);
+	return true;
+}
+
+static void leave(struct worker *w)
+{
+	struct threads *t = w->q->threads;
+
+	count_as_quick(w, false);
+	pthread_mutex_lock(&t->lock);
+	atomic_fetch_sub_explicit(&w->crew->looking, 1, memory_order_seq_cst);
+	w->crew->live--;
+	pthread_mutex_unlock(&t->lock);
+}
+
+void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct threads *t = w->q->threads;
+	uint32_t tick = 0;
+
+	w->tid = (int32_t)raw_call(SYS_gettid, 0, 0, 0, 0);
+	for (;;) {
+		uint32_t seen = atomic_load_explicit(&t->pushes, memory_order_acquire);
+		bool found;
+
+		if (!may_go_on(w)) {
+			leave(w);
+			break;
+		}
+		found = take_quick(w, LANE_QUICK, TAKE_MAX, &tick) ||
+			take_quick(w, LANE_HANGING, 1, &tick) || take_slow(w);
+		atomic_store_explicit(&w->phase, WORKER_OUT, memory_order_release);
+		if (!found && !wait_for_work(w, seen))
+			break;
+	}
+	atomic_store_explicit(&w->phase, WORKER_OUT, memory_order_seq_cst);
+	atomic_store_explicit(&w->gone, 1, memory_order_release);
+	return NULL;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop of every waiter: end what has ended, start what can start, help, and only then sleep.
+ */
+#include "engine/threads.h"
+#include "sched/queue.h"
+
+#define TAKE_BACK 8u
+
+bool may_help(const struct asys_queue *q)
+{
+	return !(q->flags & ASYS_QUEUE_NO_HELP) && q->engine != ASYS_ENGINE_THREADS;
+}
+
+uint32_t queue_outstanding(const struct asys_queue *q)
+{
+	return (q->threads ? q->threads->outstanding : 0) +
+	       (q->ready ? engine_ready.outstanding(q) : 0) +
+	       (q->uring ? engine_uring.outstanding(q) : 0);
+}
+
+unsigned reap(struct asys_queue *q)
+{
+	unsigned n = 0;
+
+	if (q->threads && q->threads->outstanding)
+		n += engine_threads.reap(q);
+	if (q->uring && engine_uring.outstanding(q))
+		n += engine_uring.reap(q);
+	if (q->ready && engine_ready.outstanding(q))
+		n += engine_ready.reap(q);
+	if (unlikely(q->timers.count))
+		timers_run(q);
+	return n;
+}
+
+void run_here(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	int64_t result;
+
+	slot->state = SLOT_RUNNING;
+	slot->engine = ASYS_ENGINE_INLINE;
+	if (likely(!queue_shared(q))) {
+		end(q, i, run_measured(q, slot));
+		return;
+	}
+	q->stats.helped++;
+	queue_unlock(q);
+	result = raw_syscall(slot->call.nr, slot->call.arg);
+	queue_lock(q);
+	end(q, i, result);
+}
+
+static bool reached(const struct asys_queue *q, const struct goal *goal)
+{
+	if (q->nended >= goal->ended || q->inflight <= goal->inflight)
+		return true;
+	if (unlikely(goal->stop && *goal->stop))
+		return true;
+	return goal->slot != NIL && slot_over(&q->pool.slots[goal->slot], goal->id);
+}
+
+static bool late(const struct goal *goal)
+{
+	return goal->when_ns != UINT64_MAX && clock_now() >= goal->when_ns;
+}
+
+static uint32_t pop_quick(struct asys_queue *q)
+{
+	uint32_t i = NIL;
+
+	for (unsigned p = 0; p < 3 && i == NIL; p++)
+		i = list_pop(&q->lists[LIST_QUICK][p], q->pool.slots);
+	if (i != NIL)
+		q->nlist[LIST_QUICK]--;
+	return i;
+}
+
+static void run_quick(struct asys_queue *q, uint32_t i)
+{
+	if (unlikely(may_hang(&slot_at(q, i)->call)))
+		run_risky(q, i);
+	else
+		run_here(q, i);
+}
+
+/* Runs the client's own quick calls. Results of threads are taken in between, so that a waiter for
+ * one of them does not wait for all of its own. */
+static void help_own(struct asys_queue *q, const struct goal *goal)
+{
+	uint32_t i;
+
+	while ((i = pop_quick(q)) != NIL) {
+		/* Its kind turned out to wait for a device: many may wait at once elsewhere. */
+		if (unlikely(route_call(q, &slot_at(q, i)->call) != ROUTE_QUICK &&
+			     q->route[slot_at(q, i)->call.nr] == ROUTE_QUICK)) {
+			list_add(q, i, LIST_START);
+			return;
+		}
+		run_quick(q, i);
+		if (unlikely(q->threads))
+			engine_threads.reap(q);
+		if (reached(q, goal) || q->nlist[LIST_START] || q->nlist[LIST_HOME] || late(goal))
+			return;
+		if (q->threads)
+			share_some(q);
+	}
+}
+
+/* Takes back what no thread has taken yet. */
+static bool help_shared(struct asys_queue *q)
+{
+	uint32_t slots[TAKE_BACK];
+	unsigned n = threads_take_back(q, slots, TAKE_BACK);
+
+	for (unsigned k = 0; k < n; k++) {
+		if (unlikely(slot_at(q, slots[k])->lane == LANE_SLOW))
+			end(q, slots[k], -EAGAIN); /* threads_stuck: as in start_without_thread */
+		else
+			run_quick(q, slots[k]);
+	}
+	return n != 0;
+}
+
+/*
+ * One call alone in a queue, awaited without a time limit: nothing else can want this thread, so the
+ * call runs in it even if it blocks, and costs what it costs without a queue. Not where somebody
+ * may cancel it, or the queue's user asked for another engine.
+ */
+static bool alone(const struct asys_queue *q, const struct goal *goal)
+{
+	return q->inflight == 1 && q->nlist[LIST_START] == 1 && goal->when_ns == UINT64_MAX &&
+	       q->engine == ASYS_ENGINE_AUTO && !q->timers.count && may_help(q) &&
+	       !queue_shared(q) && !q->closing && !q->fault;
+}
+
+static void run_alone(struct asys_queue *q)
+{
+	uint32_t i = NIL;
+
+	context_check(q);
+	for (unsigned p = 0; p < 3 && i == NIL; p++)
+		i = list_pop(&q->lists[LIST_START][p], q->pool.slots);
+	q->nlist[LIST_START]--;
+	if (slot_at(q, i)->doomed)
+		end(q, i, slot_at(q, i)->result);
+	else
+		run_here(q, i);
+}
+
+/* How many ends the sleeper can wait for at once without missing something it should do before. */
+static uint32_t ends_needed(const struct asys_queue *q, const struct goal *goal)
+{
+	uint32_t by_threads = q->threads ? q->threads->outstanding : 0, need = 1;
+
+	if (q->nwaiting || queue_shared(q) || q->nlist[LIST_START] || goal->slot != NIL ||
+	    q->fd_wanted)
+		return 1;
+	if (goal->ended != UINT32_MAX)
+		need = goal->ended - q->nended;
+	else
+		need = q->inflight - goal->inflight;
+	return need < by_threads ? need : by_threads ? by_threads : 1;
+}
+
+static int drive_on(struct asys_queue *q, const struct goal *goal)
+{
+	int err;
+
+	for (;;) {
+		if (q->inflight != q->nwaiting)
+			reap(q);
+		if (reached(q, goal))
+			return 0;
+		if (unlikely(alone(q, goal))) {
+			run_alone(q);
+			continue;
+		}
+		if (q->nlist[LIST_START] || q->nlist[LIST_HOME]) {
+			uint32_t before = q->nlist[LIST_START];
+
+			start_all(q);
+			if (reached(q, goal))
+				return 0;
+			if (q->nlist[LIST_START] && q->nlist[LIST_START] < before)
+				continue;
+		}
+		if (q->nlist[LIST_QUICK]) {
+			share_some(q);
+			help_own(q, goal);
+			if (reached(q, goal))
+				return 0;
+			if (late(goal))
+				return -ETIME;
+			continue;
+		}
+		if ((may_help(q) || threads_stuck(q)) && help_shared(q))
+			continue;
+		if (late(goal))
+			return -ETIME;
+		if (!queue_outstanding(q) && !q->timers.count && !queue_shared(q))
+			return -ENODATA;
+		err = sleep_for_end(q, ends_needed(q, goal), goal->when_ns);
+		if (err)
+			return err;
+	}
+}
+
+int drive(struct asys_queue *q, const struct goal *goal)
+{
+	int err = drive_on(q, goal);
+
+	if (unlikely(q->rescue))
+		rescue_off(q);
+	return err;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread that drives a queue while its users compute: the same loop as every waiter's. It sleeps on
+ * the queue's bell; sending rings it.
+ */
+#include "sched/queue.h"
+#include <signal.h>
+
+static void *driver_main(void *arg)
+{
+	struct asys_queue *q = arg;
+	struct goal goal = {
+		.ended = UINT32_MAX, .slot = NIL, .when_ns = UINT64_MAX, .stop = &q->driver_quit
+	};
+
+	queue_lock(q);
+	while (!q->driver_quit) {
+		drive(q, &goal);
+		if (!q->inflight && !q->driver_quit)
+			sleep_for_end(q, 1, UINT64_MAX);
+	}
+	queue_unlock(q);
+	return NULL;
+}
+
+int driver_start(struct asys_queue *q)
+{
+	sigset_t all, old;
+	int err;
+
+	q->driver_quit = false;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&q->driver, NULL, driver_main, q);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	q->driver_on = !err;
+	if (err)
+		return fail(-err,
+			    "the driver thread could not be started (error %d): raise the limit "
+			    "of processes (ulimit -u)",
+			    err);
+	return 0;
+}
+
+/* With the lock held; it is let go while the driver leaves. */
+void driver_stop(struct asys_queue *q)
+{
+	q->driver_quit = true;
+	q->driver_on = false;
+	tell_others(q);
+	queue_unlock(q);
+	pthread_join(q->driver, NULL);
+	queue_lock(q);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* The one place where a call ends. */
+#include "sched/queue.h"
+
+/* Failure injection may hold an ended call back: it stays HANDED to nobody until its timer fires. */
+static bool hold_back(struct asys_queue *q, uint32_t i, int64_t result)
+{
+	struct slot *slot = slot_at(q, i);
+	uint64_t ns;
+
+	if (slot->held || q->closing)
+		return false;
+	slot->held = 1;
+	ns = fault_delay(q->fault);
+	if (!ns)
+		return false;
+	if (slot->timer)
+		timer_remove(q, i);
+	slot->deadline = clock_now() + ns;
+	slot->state = SLOT_HELD;
+	slot->result = result;
+	if (timer_add(q, i))
+		return false;
+	q->stats.faults++;
+	return true;
+}
+
+void end(struct asys_queue *q, uint32_t i, int64_t result)
+{
+	struct slot *slot = slot_at(q, i);
+	bool failed;
+
+	if (unlikely(q->fault) && hold_back(q, i, result))
+		return;
+	if (unlikely(slot->timed_out) && result == -ECANCELED)
+		result = -ETIME;
+	failed = is_error(result);
+	if (unlikely(failed)) {
+		if (!q->first_error)
+			q->first_error = (int)result;
+		if ((result == -ECANCELED || result == -ETIME) && slot_cancelled(slot))
+			q->stats.cancelled++;
+	}
+	if (unlikely(slot->timer))
+		timer_remove(q, i);
+	slot->result = result;
+	slot->state = SLOT_ENDED;
+	q->inflight--;
+	q->stats.by_engine[slot->engine]++;
+	q->news = true;
+	if (unlikely(slot->edges != NIL))
+		depend_release(q, i, result);
+	if (unlikely(slot->call.flags & ASYS_CALL_QUIET) && !failed) {
+		slot_release(&q->pool, i);
+		return;
+	}
+	list_push(&q->ended, q->pool.slots, i);
+	q->nended++;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* Events go out. */
+#include "sched/queue.h"
+#include <stdlib.h>
+
+#define KEEP_AT_ONCE 64
+#define INLINE_AT_ONCE 16
+
+static bool backlog_grow(struct backlog *b)
+{
+	size_t room = b->room ? 2 * b->room : 256;
+	struct asys_event *events = malloc(room * sizeof(*events));
+
+	if (!events)
+		return false;
+	for (size_t k = 0; k < b->count; k++)
+		events[k] = b->events[(b->head + k) & (b->room - 1)];
+	free(b->events);
+	b->events = events;
+	b->head = 0;
+	b->room = room;
+	return true;
+}
+
+static struct asys_event slot_event(const struct slot *slot)
+{
+	return (struct asys_event){ { slot->id }, slot->result, slot->call.user };
+}
+
+bool backlog_keep(struct asys_queue *q)
+{
+	struct backlog *b = &q->backlog;
+
+	for (unsigned n = 0; n < KEEP_AT_ONCE && q->ended.head != NIL; n++) {
+		uint32_t i;
+
+		if (b->count == b->room && !backlog_grow(b))
+			return n != 0;
+		i = list_pop(&q->ended, q->pool.slots);
+		b->events[(b->head + b->count++) & (b->room - 1)] = slot_event(slot_at(q, i));
+		slot_release(&q->pool, i);
+		q->stats.overflow++;
+	}
+	return true;
+}
+
+const struct asys_event *backlog_find(const struct asys_queue *q, int64_t id)
+{
+	const struct backlog *b = &q->backlog;
+
+	for (size_t k = 0; k < b->count; k++) {
+		const struct asys_event *event = &b->events[(b->head + k) & (b->room - 1)];
+
+		if (event->id.value == id)
+			return event;
+	}
+	return NULL;
+}
+
+/* Those kept aside are the oldest. nended > 0. */
+static void take(struct asys_queue *q, struct asys_event *ret_event)
+{
+	struct backlog *b = &q->backlog;
+	uint32_t i;
+
+	q->nended--;
+	if (unlikely(b->count)) {
+		*ret_event = b->events[b->head++ & (b->room - 1)];
+		b->count--;
+		return;
+	}
+	i = list_pop(&q->ended, q->pool.slots);
+	*ret_event = slot_event(slot_at(q, i));
+	slot_release(&q->pool, i);
+}
+
+/* Nobody waits: everything starts, threads get the quick calls. */
+static void start_without_waiting(struct asys_queue *q)
+{
+	struct goal soon = { .ended = q->nended + INLINE_AT_ONCE, .slot = NIL, .when_ns = 1 };
+
+	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
+		start_all(q);
+	if (q->nlist[LIST_QUICK])
+		share_all(q);
+	if (queue_outstanding(q))
+		flush_engines(q);
+	if (q->inflight != q->nwaiting)
+		reap(q);
+	if (q->nlist[LIST_QUICK] && q->engine == ASYS_ENGINE_INLINE)
+		drive(q, &soon);
+}
+
+ASYS_API int asys_queue_flush(struct asys_queue *q)
+{
+	int err = queue_enter(q);
+
+	if (err)
+		return err;
+	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
+		start_all(q);
+	share_all(q);
+	flush_engines(q);
+	queue_leave(q);
+	return 0;
+}
+
+ASYS_API int asys_queue_get(struct asys_queue *q, struct asys_event *ret_event)
+{
+	int got = queue_enter(q);
+
+	if (unlikely(got))
+		return got;
+	if (!q->nended && q->inflight)
+		start_without_waiting(q);
+	if (q->nended) {
+		take(q, ret_event);
+		got = 1;
+	}
+	queue_leave(q);
+	return got;
+}
+
+static uint64_t when_from(uint64_t timeout_ns)
+{
+	uint64_t now;
+
+	if (timeout_ns == ASYS_FOREVER)
+		return UINT64_MAX;
+	now = clock_now();
+	return timeout_ns < UINT64_MAX - 1 - now ? now + timeout_ns : UINT64_MAX - 1;
+}
+
+ASYS_API int asys_queue_get_many(struct asys_queue *q, struct asys_event *ret_events, unsigned max,
+				 unsigned min, uint64_t timeout_ns)
+{
+	struct goal goal = { .ended = min < max ? min : max, .slot = NIL };
+	int err = queue_enter(q);
+	unsigned n = 0;
+
+	if (unlikely(err))
+		return err;
+	if (max > INT32_MAX)
+		max = INT32_MAX;
+	if (q->nended < goal.ended && timeout_ns) {
+		goal.when_ns = when_from(timeout_ns);
+		err = drive(q, &goal);
+	} else if (q->nended < max && q->inflight) {
+		start_without_waiting(q);
+	}
+	while (n < max && q->nended)
+		take(q, &ret_events[n++]);
+	queue_leave(q);
+	return n || err != -EINTR ? (int)n : err;
+}
+
+/* The event of one call, out of the middle of those kept aside. */
+static bool backlog_take(struct asys_queue *q, int64_t id, struct asys_event *ret_event)
+{
+	struct backlog *b = &q->backlog;
+	size_t k = 0;
+
+	while (k < b->count && b->events[(b->head + k) & (b->room - 1)].id.value != id)
+		k++;
+	if (k == b->count)
+		return false;
+	*ret_event = b->events[(b->head + k) & (b->room - 1)];
+	for (; k; k--)
+		b->events[(b->head + k) & (b->room - 1)] =
+			b->events[(b->head + k - 1) & (b->room - 1)];
+	b->head++;
+	b->count--;
+	q->nended--;
+	return true;
+}
+
+/*
+ * The call that is waited for, if it is on the client's own list, before the others; and where
+ * nothing else hangs on its end, without going through the list of ended calls. So one call sent
+ * and waited for costs little more than its trap.
+ */
+static bool run_first(struct asys_queue *q, uint32_t i, struct asys_event *ret_event)
+{
+	struct slot *slot = slot_at(q, i);
+
+	if (slot->state != SLOT_READY || slot->list != LIST_QUICK || q->nlist[LIST_START] ||
+	    q->nlist[LIST_HOME] || ((q->inflight > 1 || q->timers.count) && may_hang(&slot->call)))
+		return false;
+	list_remove(&q->lists[LIST_QUICK][call_priority(&slot->call)], q->pool.slots, i);
+	q->nlist[LIST_QUICK]--;
+	if (unlikely(q->fault || slot->edges != NIL || slot->timer ||
+		     (slot->call.flags & ASYS_CALL_QUIET) || queue_shared(q))) {
+		run_here(q, i);
+		return false;
+	}
+	ret_event->result = run_measured(q, slot);
+	if (unlikely(is_error(ret_event->result)) && !q->first_error)
+		q->first_error = (int)ret_event->result;
+	q->inflight--;
+	q->stats.by_engine[ASYS_ENGINE_INLINE]++;
+	ret_event->id.value = slot->id;
+	ret_event->user = slot->call.user;
+	slot_release(&q->pool, i);
+	return true;
+}
+
+static int wait_long(struct asys_queue *q, uint32_t i, asys_id id, struct asys_event *ret_event)
+{
+	struct goal goal = {
+		.ended = UINT32_MAX, .slot = i, .id = id.value, .when_ns = UINT64_MAX
+	};
+	struct slot *slot = slot_at(q, i);
+	int err;
+
+	while (!slot_over(slot, id.value)) {
+		err = drive(q, &goal);
+		if (err)
+			return err == -ENODATA ? -ESTALE : err;
+	}
+	if (slot->id != id.value || slot->state == SLOT_FREE)
+		return backlog_take(q, id.value, ret_event) ? 0 : -ESTALE;
+	list_remove(&q->ended, q->pool.slots, i);
+	q->nended--;
+	*ret_event = slot_event(slot);
+	slot_release(&q->pool, i);
+	return 0;
+}
+
+ASYS_API int asys_queue_wait(struct asys_queue *q, asys_id id, struct asys_event *ret_event)
+{
+	struct asys_event event;
+	int err = queue_enter(q);
+	uint32_t i;
+
+	if (unlikely(err))
+		return err;
+	if (!ret_event)
+		ret_event = &event;
+	i = slot_find(&q->pool, id.value);
+	if (unlikely(i == NIL)) {
+		err = slot_find_error(&q->pool, id.value);
+		if (err == -ESTALE && backlog_take(q, id.value, ret_event))
+			err = 0;
+	} else if (!run_first(q, i, ret_event)) {
+		err = wait_long(q, i, id, ret_event);
+	}
+	queue_leave(q);
+	return err;
+}
+
+ASYS_API int asys_queue_barrier(struct asys_queue *q)
+{
+	struct goal goal = { .ended = UINT32_MAX, .slot = NIL, .when_ns = UINT64_MAX };
+	int err = queue_enter(q);
+
+	if (err)
+		return err;
+	if (q->inflight)
+		err = drive(q, &goal);
+	if (err != -EINTR) {
+		err = q->first_error;
+		q->first_error = 0;
+	}
+	queue_leave(q);
+	return err;
+}
+
+ASYS_API uint64_t asys_queue_pending(struct asys_queue *q)
+{
+	uint64_t n;
+
+	if (queue_enter(q))
+		return 0;
+	n = (uint64_t)q->inflight + q->nended;
+	queue_leave(q);
+	return n;
+}

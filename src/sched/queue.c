@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* Open, close, and what stands at the door of every function. */
+#include "sched/queue.h"
+
+#include "engine/threads.h"
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#define DEPTH_DEFAULT 256u
+#define THREADS_DEFAULT 12u
+#define SPIN_DEFAULT_NS 50000u
+
+ASYS_API void asys_queue_options_init(struct asys_queue_options *options)
+{
+	memset(options, 0, sizeof(*options));
+	options->size = sizeof(*options);
+	options->depth = DEPTH_DEFAULT;
+	options->engine = ASYS_ENGINE_AUTO;
+	options->threads = THREADS_DEFAULT;
+	options->spin_ns = SPIN_DEFAULT_NS;
+}
+
+static int check_limits(const struct asys_queue_options *o)
+{
+	if (!o->depth || o->depth > ASYS_DEPTH_MAX)
+		return fail(-EINVAL, "option depth: %u is not in 1..%u", o->depth, ASYS_DEPTH_MAX);
+	if (o->engine >= ASYS_ENGINE_COUNT)
+		return fail(-EINVAL, "option engine: %u is not in 0..%d", o->engine,
+			    ASYS_ENGINE_COUNT - 1);
+	if (o->flags & ~ASYS_QUEUE_FLAGS)
+		return fail(-EINVAL,
+			    "option flags: 0x%x has bits that mean nothing: known are 0x%x",
+			    o->flags, ASYS_QUEUE_FLAGS);
+	if (!o->threads || o->threads > ASYS_THREADS_MAX)
+		return fail(-EINVAL, "option threads: %u is not in 1..%u", o->threads,
+			    ASYS_THREADS_MAX);
+	if (o->cores > CPU_SETSIZE)
+		return fail(-EINVAL, "option cores: %u is not in 0..%d", o->cores, CPU_SETSIZE);
+	if (o->spin_ns > ASYS_SPIN_MAX_NS)
+		return fail(-EINVAL, "option spin_ns: %u is not in 0..%u", o->spin_ns,
+			    ASYS_SPIN_MAX_NS);
+	return 0;
+}
+
+static int check_combination(const struct asys_queue_options *o)
+{
+	if (o->engine == ASYS_ENGINE_INLINE && (o->flags & ASYS_QUEUE_NO_HELP))
+		return fail(-EINVAL, "engine inline runs calls on the thread that waits, NO_HELP "
+				     "forbids it: drop one of the two");
+	if ((o->flags & ASYS_QUEUE_SQPOLL) && o->engine != ASYS_ENGINE_AUTO &&
+	    o->engine != ASYS_ENGINE_URING)
+		return fail(-EINVAL,
+			    "SQPOLL is a thread of io_uring, engine %s does not use it: "
+			    "choose engine auto or uring",
+			    asys_engine_name((int)o->engine));
+	return cancel_signal_check(o->signal);
+}
+
+/* The caller's options, checked and completed; *ret is written in any case. */
+static int read_options(struct asys_queue_options *ret, const struct asys_queue_options *given)
+{
+	int err;
+
+	asys_queue_options_init(ret);
+	if (given && given->size != sizeof(*given))
+		return fail(-EINVAL,
+			    "option size: %u is not this library's %zu: start from "
+			    "asys_queue_options_init",
+			    given->size, sizeof(*given));
+	if (given)
+		*ret = *given;
+	err = engine_from_environment(&ret->engine);
+	if (secure_getenv("ASYS_FAULT"))
+		ret->fault = secure_getenv("ASYS_FAULT");
+	if (!ret->signal)
+		ret->signal = SIGRTMAX - 3;
+	if (ret->flags & ASYS_QUEUE_DRIVER)
+		ret->flags |= ASYS_QUEUE_SHARED;
+	if (!err)
+		err = check_limits(ret);
+	return err ? err : check_combination(ret);
+}
+
+static uint32_t power_of_two(uint32_t n)
+{
+	return n <= 2 ? 2 : 1u << (32 - __builtin_clz(n - 1));
+}
+
+static int check_sqpoll(const struct asys_queue_options *o)
+{
+	if (!(o->flags & ASYS_QUEUE_SQPOLL) || !asys_probe()->uring)
+		return 0;
+	return fail(asys_probe()->uring, "SQPOLL was asked for, but io_uring cannot be had: %s",
+		    asys_probe()->uring_why);
+}
+
+static void init_lock(struct asys_queue *q)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&q->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&q->changed, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+static void init_fields(struct asys_queue *q, const struct asys_queue_options *o)
+{
+	q->flags = o->flags;
+	q->engine = (uint8_t)o->engine;
+	q->cores = o->cores && o->cores < asys_probe()->cores ? o->cores : asys_probe()->cores;
+	q->spin_ns = q->spin_now = o->spin_ns;
+	q->signal = o->signal;
+	q->wake_price_ns = 1;
+	q->max_threads = o->threads;
+	q->uring_off = asys_probe()->uring != 0;
+	q->epoll_fd = q->event_fd = q->user_epoll = q->user_fd = -1;
+	for (unsigned k = 0; k < LIST_KINDS * 3; k++)
+		list_init(&q->lists[k / 3][k % 3]);
+	list_init(&q->ended);
+	bell_init(&q->bell);
+	init_lock(q);
+	context_init(q);
+	route_init(q);
+}
+
+static void close_pair(int epoll_fd, int event_fd)
+{
+	if (event_fd >= 0)
+		close(event_fd);
+	if (epoll_fd >= 0)
+		close(epoll_fd);
+}
+
+static void free_queue(struct asys_queue *q, bool child)
+{
+	engine_threads.close(q, child);
+	if (q->uring)
+		engine_uring.close(q, child);
+	if (q->ready)
+		engine_ready.close(q, child);
+	close_pair(q->epoll_fd, q->event_fd);
+	close_pair(q->user_epoll, q->user_fd);
+	fault_close(q->fault);
+	edge_pool_free(&q->edges);
+	slot_pool_free(&q->pool);
+	rescue_close(q);
+	next_calls_free(q);
+	free(q->timers.slots);
+	free(q->backlog.events);
+	if (!child) {
+		pthread_cond_destroy(&q->changed);
+		pthread_mutex_destroy(&q->lock);
+	}
+	free(q);
+}
+
+ASYS_API int asys_queue_open(struct asys_queue **ret_queue,
+			     const struct asys_queue_options *options)
+{
+	struct asys_queue_options o;
+	int err = read_options(&o, options);
+	struct asys_queue *q;
+
+	if (!err)
+		err = check_sqpoll(&o);
+	if (err)
+		return err;
+	q = aligned_alloc(CACHE_PAIR, sizeof(*q));
+	if (!q)
+		return fail(-ENOMEM, "no memory for a queue (%zu bytes)", sizeof(*q));
+	memset(q, 0, sizeof(*q));
+	init_fields(q, &o);
+	q->mark = process_watch();
+	if (!q->mark)
+		err = -ENOMEM;
+	if (!err)
+		err = slot_pool_init(&q->pool, power_of_two(o.depth));
+	if (!err)
+		err = edge_pool_init(&q->edges, q->pool.depth);
+	if (!err && o.fault)
+		err = fault_open(&q->fault, o.fault);
+	if (!err && (o.flags & ASYS_QUEUE_DRIVER))
+		err = driver_start(q);
+	if (err) {
+		free_queue(q, false);
+		return err;
+	}
+	*ret_queue = q;
+	return 0;
+}
+
+ASYS_API void asys_queue_close(struct asys_queue *q)
+{
+	struct goal goal = { .ended = UINT32_MAX, .slot = NIL, .when_ns = UINT64_MAX };
+	bool child;
+
+	if (!q)
+		return;
+	child = !*q->mark;
+	if (!child) {
+		queue_enter(q);
+		q->closing = true;
+		if (q->driver_on)
+			driver_stop(q);
+		queue_unlock(q);
+		asys_queue_cancel_all(q);
+		queue_lock(q);
+		while (q->inflight && drive(q, &goal) != -ENODATA)
+			;
+		queue_unlock(q);
+	}
+	free_queue(q, child);
+}
+
+int queue_enter_child(void)
+{
+	return fail(-ECHILD,
+		    "this queue belongs to the parent process: the child must open its own");
+}
+
+/* An epoll set with an eventfd in it. */
+static int make_pair(int *ret_epoll, int *ret_event)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
+	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	int event_fd = epoll_fd < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int err = 0;
+
+	if (event_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event_fd, &event)) {
+		err = -errno;
+		close_pair(epoll_fd, event_fd);
+		return fail(err,
+			    "no descriptors to wait with (%s): raise the limit of open files "
+			    "(ulimit -n)",
+			    strerror(-err));
+	}
+	*ret_epoll = epoll_fd;
+	*ret_event = event_fd;
+	return 0;
+}
+
+int queue_epoll(struct asys_queue *q)
+{
+	int err = q->epoll_fd >= 0 ? 0 : make_pair(&q->epoll_fd, &q->event_fd);
+
+	return err || !q->uring || q->ring_watched ? err : uring_watch(q);
+}
+
+static int open_user_fd(struct asys_queue *q)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
+	int err = queue_epoll(q);
+
+	if (!err && q->user_epoll < 0)
+		err = make_pair(&q->user_epoll, &q->user_fd);
+	if (err || q->fd_wanted)
+		return err;
+	if (!q->driver_on && epoll_ctl(q->user_epoll, EPOLL_CTL_ADD, q->epoll_fd, &event))
+		return fail(-errno, "the queue's descriptors cannot be waited for (%s)",
+			    strerror(errno));
+	q->fd_wanted = true;
+	return 0;
+}
+
+ASYS_API int asys_queue_fd(struct asys_queue *q)
+{
+	int err = queue_enter(q);
+
+	if (err)
+		return err;
+	err = open_user_fd(q);
+	queue_leave(q);
+	return err ? err : q->user_epoll;
+}
+
+ASYS_API int asys_queue_stats(struct asys_queue *q, struct asys_stats *ret_stats)
+{
+	int err = queue_enter(q);
+
+	if (err)
+		return err;
+	*ret_stats = q->stats;
+	ret_stats->ended = q->stats.sent - q->inflight;
+	ret_stats->threads =
+		q->threads ? atomic_load_explicit(&q->threads->crew->live, memory_order_relaxed) :
+			     0;
+	queue_leave(q);
+	return 0;
+}

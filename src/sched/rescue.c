@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A waiter runs quick calls. Some of them hardly ever block for ever, yet may: the open of a FIFO
+ * waits for its other end, which perhaps only a later call of the same queue would open. To look
+ * first would double the cost of every open. So a timer watches: while such a call runs it sends this
+ * thread the cancelling signal every RESCUE_NS, inside the window of base/cancelpoint.c the call is
+ * given up before anything happened, and goes to a thread of its own.
+ *
+ * Its signal may also interrupt another call that the waiter runs meanwhile: that is made again.
+ *
+ * The timer is set once per wait, by the first such call, and stopped when the waiter leaves. Only in
+ * private queues: in a shared one such calls go to threads at once, since any of its users may wait.
+ */
+#include "base/cancelpoint.h"
+#include "engine/threads.h"
+#include "sched/queue.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RESCUE_NS 2000000
+
+#ifndef sigev_notify_thread_id /* glibc keeps the documented name to itself */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+struct rescue {
+	const void *thread; /* whom the timer signals */
+	timer_t timer;
+	bool made, set;
+	uint32_t ticks; /* seen */
+};
+
+static int make_timer(struct asys_queue *q, struct rescue *r)
+{
+	struct sigevent event;
+	int err = cancel_signal_take(q->signal);
+
+	if (err)
+		return err;
+	memset(&event, 0, sizeof(event));
+	event.sigev_notify = SIGEV_THREAD_ID;
+	event.sigev_signo = q->signal;
+	event.sigev_notify_thread_id = (int)raw_call(SYS_gettid, 0, 0, 0, 0);
+	if (timer_create(CLOCK_MONOTONIC, &event, &r->timer)) {
+		cancel_signal_give(q->signal);
+		return -errno;
+	}
+	r->thread = thread_key();
+	r->made = true;
+	return 0;
+}
+
+static void drop_timer(struct asys_queue *q, struct rescue *r)
+{
+	if (r->made) {
+		timer_delete(r->timer);
+		cancel_signal_give(q->signal);
+	}
+	r->made = r->set = false;
+}
+
+static void set_timer(struct asys_queue *q, struct rescue *r, long ns)
+{
+	const struct itimerspec when = { { 0, ns }, { 0, ns } };
+
+	timer_settime(r->timer, 0, &when, NULL);
+	q->stats.traps++;
+	r->set = ns != 0;
+}
+
+/* False: no timer is to be had. */
+static bool rescue_on(struct asys_queue *q)
+{
+	struct rescue *r = q->rescue;
+
+	if (!r)
+		r = q->rescue = calloc(1, sizeof(*r));
+	if (!r)
+		return false;
+	if (r->made && r->thread != thread_key())
+		drop_timer(q, r); /* the queue has moved to another thread */
+	if (!r->made && make_timer(q, r))
+		return false;
+	if (!r->set)
+		set_timer(q, r, RESCUE_NS);
+	r->ticks = rescue_ticks;
+	return true;
+}
+
+int64_t rescue_rerun(struct asys_queue *q, const struct slot *slot, int64_t result)
+{
+	while (result == -EINTR && q->rescue->ticks != rescue_ticks) {
+		q->rescue->ticks = rescue_ticks;
+		result = raw_syscall(slot->call.nr, slot->call.arg);
+	}
+	return result;
+}
+
+void rescue_off(struct asys_queue *q)
+{
+	if (q->rescue->set)
+		set_timer(q, q->rescue, 0);
+}
+
+void rescue_close(struct asys_queue *q)
+{
+	if (!q->rescue)
+		return;
+	if (*q->mark)
+		drop_timer(q, q->rescue);
+	free(q->rescue);
+}
+
+void run_risky(struct asys_queue *q, uint32_t i)
+{
+	static _Thread_local uint32_t flags; /* outlives a late signal */
+	struct slot *slot = slot_at(q, i);
+	const struct asys_call *call = &slot->call;
+	int64_t result = -ECANCELED;
+
+	if (!queue_shared(q) && rescue_on(q)) {
+		flags = 0;
+		cancel_running = &flags;
+		slot->state = SLOT_RUNNING;
+		slot->engine = ASYS_ENGINE_INLINE;
+		result =
+			cancelpoint_syscall(&flags, call->nr, call->arg[0], call->arg[1],
+					    call->arg[2], call->arg[3], call->arg[4], call->arg[5]);
+		cancel_running = NULL;
+		if (UNDER_TSAN && result == -EINTR)
+			flags = SLOT_CANCEL; /* its handler runs late, and not in the call */
+		if (!flags || (result != -ECANCELED && result != -EINTR)) {
+			q->stats.helped++;
+			end(q, i, result);
+			return;
+		}
+	}
+	slot->engine = ASYS_ENGINE_AUTO;
+	slot->own_thread = 1;
+	list_add(q, i, LIST_START);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who serves a call: decided once per call number when the queue is opened, from the table, the
+ * probe and the options; and once more per call where its cost was measured.
+ *
+ *   class home                      the caller, at flush
+ *   cannot block for ever           who waits, helped by threads that are awake (quick); io_uring
+ *                                   would only hand most of these to kernel threads of its own
+ *   may block for ever              io_uring if it has an opcode, else ready if it can be attempted
+ *                                   without blocking, else a thread of its own (slow)
+ *   quick but measured slow         (a cold disk) io_uring or threads, so that many wait at once
+ */
+#include "sched/queue.h"
+
+#include "syscall_table.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One sample counts for so much at most: it takes several to make a call slow, not one that was
+ * preempted. */
+#define COST_MOST_NS (4 * COST_SLOW_NS)
+#define COST_WEIGHT 8u
+
+static bool has_uring(const struct asys_queue_options *o)
+{
+	return !asys_probe()->uring || (o->flags & ASYS_QUEUE_SQPOLL);
+}
+
+/* `ret_why` is written in every case. */
+static enum route route_of(const struct asys_queue_options *o, uint32_t nr, const char **ret_why)
+{
+	const struct asys_syscall_info *info = asys_syscall_info(nr);
+	struct asys_call call = { .nr = nr };
+	bool pool = o->engine == ASYS_ENGINE_THREADS || (o->flags & ASYS_QUEUE_NO_HELP);
+
+	if (info && info->class_ == ASYS_CLASS_NEVER) {
+		*ret_why = "cannot be queued";
+		return ROUTE_NEVER;
+	}
+	if (info && info->class_ == ASYS_CLASS_HOME) {
+		*ret_why = "concerns the calling thread";
+		return ROUTE_HOME;
+	}
+	if (o->engine == ASYS_ENGINE_URING && has_uring(o) && uring_takes(nr)) {
+		*ret_why = "the queue asks for io_uring and the kernel has an opcode";
+		return ROUTE_URING;
+	}
+	if (info && info->block != ASYS_BLOCK_FOREVER) {
+		*ret_why = pool ? "the queue keeps it off the waiting thread" :
+				  "cannot block for ever: who waits runs it, threads that are "
+				  "awake help";
+		return pool ? ROUTE_POOL : ROUTE_QUICK;
+	}
+	if (o->engine == ASYS_ENGINE_THREADS) {
+		*ret_why = "the queue asks for threads";
+		return ROUTE_SLOW;
+	}
+	if (info && o->engine != ASYS_ENGINE_READY && o->engine != ASYS_ENGINE_INLINE &&
+	    has_uring(o) && uring_takes(nr)) {
+		*ret_why = "may block for ever: the kernel's ring waits for it";
+		return ROUTE_URING;
+	}
+	if (info && ready_takes(&call)) {
+		*ret_why =
+			"may block for ever: attempted without blocking, then epoll waits for it";
+		return ROUTE_READY;
+	}
+	*ret_why = info ? "may block for ever and nothing but a thread can wait for it" :
+			  "unknown number: a thread of its own while it runs";
+	return ROUTE_SLOW;
+}
+
+/* Decided by route_by_call where words matter. */
+void route_init(struct asys_queue *q)
+{
+	struct asys_queue_options o;
+	const char *why;
+
+	asys_queue_options_init(&o);
+	o.engine = q->engine;
+	o.flags = q->flags;
+	for (uint32_t nr = 0; nr < ROUTES; nr++)
+		q->route[nr] = (uint8_t)route_of(&o, nr, &why);
+	q->route[SYS_futex] = ROUTE_BY_CALL;
+}
+
+/* A quick call that turned out to wait for a device: not on the waiting thread, except now and then
+ * to see whether that has changed. */
+static enum route route_slow_quick(struct asys_queue *q, uint32_t nr)
+{
+	if ((++q->tick & 63) == 0 || q->engine == ASYS_ENGINE_INLINE)
+		return ROUTE_QUICK;
+	if (!q->uring_off && uring_takes(nr) && uring_is_async(nr) &&
+	    (q->engine == ASYS_ENGINE_AUTO))
+		return ROUTE_URING;
+	return ROUTE_SLOW;
+}
+
+/* Locks with priority inheritance belong to the thread that takes them. */
+static bool futex_is_home(const struct asys_call *call)
+{
+	switch ((uint32_t)call->arg[1] & ~(uint32_t)(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)) {
+	case FUTEX_LOCK_PI:
+	case FUTEX_LOCK_PI2:
+	case FUTEX_UNLOCK_PI:
+	case FUTEX_TRYLOCK_PI:
+	case FUTEX_WAIT_REQUEUE_PI:
+		return true;
+	default:
+		return false;
+	}
+}
+
+enum route route_by_call(struct asys_queue *q, const struct asys_call *call)
+{
+	if (call->nr == SYS_futex)
+		return futex_is_home(call) ? ROUTE_HOME : ROUTE_SLOW;
+	return call->nr >= ROUTES ? ROUTE_SLOW : route_slow_quick(q, call->nr);
+}
+
+bool open_may_hang(const struct asys_call *call)
+{
+	uint64_t flags;
+
+	switch (call->nr) {
+	case SYS_openat:
+		flags = call->arg[2];
+		break;
+#ifdef SYS_open
+	case SYS_open:
+		flags = call->arg[1];
+		break;
+#endif
+	default: /* creat, which opens for writing; openat2, whose flags are in memory */
+		return true;
+	}
+	if (flags & (O_NONBLOCK | O_PATH | O_DIRECTORY))
+		return false;
+	return (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+}
+
+void cost_note(struct asys_queue *q, uint32_t nr, uint64_t ns)
+{
+	uint32_t now = ns > COST_MOST_NS ? COST_MOST_NS : (uint32_t)ns;
+
+	if (nr >= ROUTES)
+		return;
+	if (!q->cost[nr])
+		q->cost[nr] = now < COST_SLOW_NS / 2 ? now + 1 : COST_SLOW_NS / 2;
+	else
+		q->cost[nr] += now / COST_WEIGHT - q->cost[nr] / COST_WEIGHT;
+}
+
+static int engine_of(enum route route)
+{
+	switch (route) {
+	case ROUTE_NEVER:
+		return -EOPNOTSUPP;
+	case ROUTE_BY_CALL:
+	case ROUTE_HOME:
+	case ROUTE_QUICK:
+		return ASYS_ENGINE_INLINE;
+	case ROUTE_POOL:
+	case ROUTE_SLOW:
+		return ASYS_ENGINE_THREADS;
+	case ROUTE_READY:
+		return ASYS_ENGINE_READY;
+	case ROUTE_URING:
+		return ASYS_ENGINE_URING;
+	}
+	return -EINVAL;
+}
+
+ASYS_API int asys_engine_for(const struct asys_queue_options *options, uint32_t nr,
+			     const char **ret_why)
+{
+	struct asys_queue_options o;
+	const char *why;
+	int engine;
+
+	if (nr > UINT16_MAX)
+		return -ENOSYS;
+	if (options) {
+		o = *options;
+	} else {
+		asys_queue_options_init(&o);
+		engine_from_environment(&o.engine);
+	}
+	engine = engine_of(route_of(&o, nr, &why));
+	if (ret_why && engine >= 0)
+		*ret_why = why;
+	return engine;
+}
+
+ASYS_API const char *asys_engine_name(int engine)
+{
+	static const char *const names[] = { "auto", "inline", "threads", "ready", "uring" };
+
+	return engine >= 0 && engine < ASYS_ENGINE_COUNT ? names[engine] : "unknown";
+}
+
+/* 0, or -EINVAL with message. */
+int engine_from_environment(uint32_t *engine)
+{
+	const char *name = secure_getenv("ASYS_ENGINE");
+
+	if (!name || !*name)
+		return 0;
+	for (uint32_t k = 0; k < ASYS_ENGINE_COUNT; k++) {
+		if (!strcmp(name, asys_engine_name((int)k))) {
+			*engine = k;
+			return 0;
+		}
+	}
+	return fail(-EINVAL,
+		    "ASYS_ENGINE=%s: no such engine; auto, inline, threads, ready or uring", name);
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT */
+/* A call becomes a slot. */
+#include "engine/threads.h"
+#include "sched/queue.h"
+
+#include "syscall_table.h"
+#include <asys/call.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * What asys_after and its kind said about a thread's next call to a queue. A private queue needs one,
+ * its first; a shared one keeps one for each thread that ever said something.
+ */
+struct next_call {
+	struct next_call *link;
+	const void *thread; /* address of a variable of the thread; NULL: nothing was said */
+	uint32_t flags;
+	uint32_t count;
+	uint64_t deadline;
+	uint64_t user;
+	bool has_user;
+	int error;
+	uint32_t room;
+	struct after {
+		int64_t id;
+		enum edge_kind kind;
+	} few[8], *after;
+};
+
+static _Thread_local char this_thread;
+
+const void *thread_key(void)
+{
+	return &this_thread;
+}
+
+/* What was said, NULL if nothing. */
+static struct next_call *next_find(const struct asys_queue *q)
+{
+	struct next_call *next = q->next_calls;
+
+	while (next && next->thread != &this_thread)
+		next = next->link;
+	return next;
+}
+
+static struct next_call *next_add(struct asys_queue *q)
+{
+	struct next_call *next = q->next_calls;
+
+	while (next && next->thread)
+		next = next->link;
+	if (!next) {
+		next = calloc(1, sizeof(*next));
+		if (!next)
+			return NULL;
+		next->after = next->few;
+		next->room = sizeof(next->few) / sizeof(next->few[0]);
+		next->link = q->next_calls;
+		q->next_calls = next;
+	}
+	next->thread = &this_thread;
+	next->flags = 0;
+	next->count = 0;
+	next->deadline = 0;
+	next->has_user = false;
+	next->error = 0;
+	q->nnext++;
+	return next;
+}
+
+static void next_done(struct asys_queue *q, struct next_call *next)
+{
+	next->thread = NULL;
+	q->nnext--;
+}
+
+void next_calls_free(struct asys_queue *q)
+{
+	while (q->next_calls) {
+		struct next_call *next = q->next_calls;
+
+		q->next_calls = next->link;
+		if (next->after != next->few)
+			free(next->after);
+		free(next);
+	}
+}
+
+enum said { SAY_AFTER, SAY_AFTER_OK, SAY_AFTER_ERROR, SAY_DEADLINE, SAY_FLAGS, SAY_USER };
+
+static int add_after(struct next_call *next, int64_t id, enum edge_kind kind)
+{
+	if (next->count == next->room) {
+		struct after *more = malloc(2 * next->room * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		memcpy(more, next->after, next->count * sizeof(*more));
+		if (next->after != next->few)
+			free(next->after);
+		next->after = more;
+		next->room *= 2;
+	}
+	next->after[next->count++] = (struct after){ id, kind };
+	return 0;
+}
+
+/* A later priority replaces an earlier one. */
+static void add_flags(struct next_call *next, uint32_t flags)
+{
+	if (flags & (ASYS_CALL_HIGH | ASYS_CALL_LOW))
+		next->flags &= ~(ASYS_CALL_HIGH | ASYS_CALL_LOW);
+	next->flags |= flags;
+}
+
+static void apply(struct next_call *next, enum said what, uint64_t word)
+{
+	int err = 0;
+
+	switch (what) {
+	case SAY_AFTER:
+		err = add_after(next, (int64_t)word, EDGE_AFTER);
+		break;
+	case SAY_AFTER_OK:
+		err = add_after(next, (int64_t)word, EDGE_AFTER_OK);
+		break;
+	case SAY_AFTER_ERROR:
+		err = add_after(next, (int64_t)word, EDGE_AFTER_ERROR);
+		break;
+	case SAY_DEADLINE:
+		next->deadline = word ? word : 1;
+		break;
+	case SAY_FLAGS:
+		add_flags(next, (uint32_t)word);
+		break;
+	case SAY_USER:
+		next->user = word;
+		next->has_user = true;
+		break;
+	}
+	if (err)
+		next->error = err;
+}
+
+/* Without memory even for this, the next call of any thread is refused: q->next_error. In a child
+ * nothing is said: the call itself will answer. */
+static struct asys_queue *say(struct asys_queue *q, enum said what, uint64_t word)
+{
+	struct next_call *next;
+
+	if (unlikely(!*q->mark))
+		return q;
+	queue_lock(q);
+	next = next_find(q);
+	if (!next)
+		next = next_add(q);
+	if (next)
+		apply(next, what, word);
+	else
+		q->next_error = -ENOMEM;
+	queue_unlock(q);
+	return q;
+}
+
+ASYS_API struct asys_queue *asys_after(struct asys_queue *q, asys_id id)
+{
+	return say(q, SAY_AFTER, (uint64_t)id.value);
+}
+
+ASYS_API struct asys_queue *asys_after_ok(struct asys_queue *q, asys_id id)
+{
+	return say(q, SAY_AFTER_OK, (uint64_t)id.value);
+}
+
+ASYS_API struct asys_queue *asys_after_error(struct asys_queue *q, asys_id id)
+{
+	return say(q, SAY_AFTER_ERROR, (uint64_t)id.value);
+}
+
+ASYS_API struct asys_queue *asys_deadline(struct asys_queue *q, uint64_t when_ns)
+{
+	return say(q, SAY_DEADLINE, when_ns);
+}
+
+ASYS_API struct asys_queue *asys_high(struct asys_queue *q)
+{
+	return say(q, SAY_FLAGS, ASYS_CALL_HIGH);
+}
+
+ASYS_API struct asys_queue *asys_low(struct asys_queue *q)
+{
+	return say(q, SAY_FLAGS, ASYS_CALL_LOW);
+}
+
+ASYS_API struct asys_queue *asys_quiet(struct asys_queue *q)
+{
+	return say(q, SAY_FLAGS, ASYS_CALL_QUIET);
+}
+
+ASYS_API struct asys_queue *asys_user(struct asys_queue *q, uint64_t user)
+{
+	return say(q, SAY_USER, user);
+}
+
+/* Threads are to run it and some live: it need not go through a list. A sleeping one is woken at the
+ * next flush. */
+static bool offer_now(struct asys_queue *q, uint32_t i)
+{
+	if (!threads_live(q))
+		return false;
+	context_check(q);
+	return threads_live(q) && !may_hang(&slot_at(q, i)->call) && threads_offer(q, i);
+}
+
+void make_ready(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	enum route route;
+
+	/* A call that ends without running goes through a list too: a long chain of such calls must
+	 * not end in a recursion as deep. */
+	if (unlikely(slot->doomed)) {
+		list_add(q, i, LIST_START);
+		return;
+	}
+	if (unlikely(q->fault)) {
+		enum fate fate = fault_before(q->fault, slot, &slot->result);
+
+		q->stats.faults += fate != FATE_RUN;
+		slot->doomed = fate == FATE_END;
+		if (slot->doomed) {
+			list_add(q, i, LIST_START);
+			return;
+		}
+	}
+	route = route_call(q, &slot->call);
+	if (route == ROUTE_POOL && offer_now(q, i))
+		return;
+	list_add(q, i,
+		 route == ROUTE_QUICK ? LIST_QUICK :
+		 route == ROUTE_HOME  ? LIST_HOME :
+					LIST_START);
+}
+
+/* Makes room for one more call: sets ended ones aside, else helps until one has ended. */
+static uint32_t alloc_helping(struct asys_queue *q, int *ret_err)
+{
+	struct goal goal = { .ended = UINT32_MAX, .slot = NIL, .when_ns = UINT64_MAX };
+	uint32_t i;
+	int err = 0;
+
+	*ret_err = -EAGAIN;
+	fail(-EAGAIN, "the queue is full: %u calls are in flight or have events to be got",
+	     q->pool.depth);
+	if (q->flags & ASYS_QUEUE_NONBLOCK)
+		return NIL;
+	while ((i = slot_alloc(&q->pool)) == NIL) {
+		if (q->ended.head != NIL) {
+			if (!backlog_keep(q)) {
+				*ret_err = -ENOMEM;
+				return NIL;
+			}
+			continue;
+		}
+		if (err == -ENODATA)
+			return NIL;
+		goal.inflight = q->inflight - 1;
+		err = drive(q, &goal);
+	}
+	return i;
+}
+
+/* Applies what was said about the next call, and resolves its references. */
+static int add_dependencies(struct asys_queue *q, uint32_t i, struct next_call *next)
+{
+	struct slot *slot = slot_at(q, i);
+	int err = 0;
+
+	for (unsigned k = 0; k < 6 && !err; k++)
+		if (slot->call.flags & ASYS_CALL_REF(k))
+			err = depend_on(q, i, (int64_t)slot->call.arg[k],
+					(enum edge_kind)(EDGE_ARG0 + k));
+	if (!next || err)
+		return err;
+	for (uint32_t k = 0; k < next->count && !err; k++)
+		err = depend_on(q, i, next->after[k].id, next->after[k].kind);
+	return err ? err : next->error;
+}
+
+static void apply_next(struct slot *slot, const struct next_call *next)
+{
+	if (next->flags & (ASYS_CALL_HIGH | ASYS_CALL_LOW))
+		slot->call.flags &= ~(ASYS_CALL_HIGH | ASYS_CALL_LOW);
+	slot->call.flags |= next->flags;
+	if (next->has_user)
+		slot->call.user = next->user;
+	slot->deadline = next->deadline;
+}
+
+/* The slot is dropped again; edges that lead to it are passed over (depend_release). */
+static asys_id refuse(struct asys_queue *q, uint32_t i, int err)
+{
+	slot_release(&q->pool, i);
+	return (asys_id){ err };
+}
+
+/* Sending with dependencies, deadline or other modifiers. */
+static asys_id send_modified(struct asys_queue *q, uint32_t i, struct next_call *next)
+{
+	struct slot *slot = slot_at(q, i);
+	int err;
+
+	slot->state = SLOT_WAITING;
+	if (next)
+		apply_next(slot, next);
+	err = q->next_error ? q->next_error : add_dependencies(q, i, next);
+	q->next_error = 0;
+	if (next)
+		next_done(q, next);
+	if (!err && slot->deadline)
+		err = timer_add(q, i);
+	if (err)
+		return refuse(q, i, err);
+	q->inflight++;
+	q->stats.sent++;
+	if (slot->pending)
+		q->nwaiting++;
+	else
+		make_ready(q, i);
+	return (asys_id){ slot->id };
+}
+
+/* What is wrong with a call; 0: nothing. */
+static int call_error(const struct asys_queue *q, uint32_t nr, uint32_t flags)
+{
+	if (flags & ~ASYS_CALL_KNOWN)
+		return fail(-EINVAL, "call %u has flags 0x%x that mean nothing: known are 0x%x", nr,
+			    flags, ASYS_CALL_KNOWN);
+	if ((flags & ASYS_CALL_HIGH) && (flags & ASYS_CALL_LOW))
+		return fail(-EINVAL, "call %u has both high and low priority", nr);
+	if (nr > UINT16_MAX)
+		return fail(-ENOSYS, "%u is no system call number: the largest possible is %u", nr,
+			    UINT16_MAX);
+	if (nr < ROUTES && q->route[nr] == ROUTE_NEVER) {
+		const struct asys_syscall_info *info = asys_syscall_info(nr);
+
+		return fail(-EOPNOTSUPP, "%s cannot be queued: %s", info->name, info->reason);
+	}
+	return 0;
+}
+
+/*
+ * A new slot whose call is still to be written; NIL: *ret_err.
+ */
+static inline uint32_t new_slot(struct asys_queue *q, int *ret_err)
+{
+	uint32_t i;
+
+	if (unlikely(q->driver_on))
+		context_check(q); /* the driver may run the call: with this thread's rights */
+	i = slot_alloc(&q->pool);
+	return likely(i != NIL) ? i : alloc_helping(q, ret_err);
+}
+
+static asys_id sent(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	asys_id id = { slot->id };
+
+	if (unlikely(queue_shared(q)))
+		slot->owner = thread_key();
+	if (unlikely(q->nnext || q->next_error || (slot->call.flags & ASYS_CALL_REFS))) {
+		id = send_modified(q, i, q->nnext ? next_find(q) : NULL);
+	} else {
+		q->inflight++;
+		q->stats.sent++;
+		make_ready(q, i);
+	}
+	if (unlikely(q->flags & ASYS_QUEUE_DRIVER) && poke_sleeper(q))
+		q->stats.wakeups++;
+	return id;
+}
+
+/* 0, or why the call cannot be queued; what was said about the next call is forgotten then. */
+static inline int check(struct asys_queue *q, uint32_t nr, uint32_t flags)
+{
+	int err;
+
+	if (likely(nr < ROUTES && q->route[nr] != ROUTE_NEVER &&
+		   !(flags & ~(ASYS_CALL_REFS | ASYS_CALL_QUIET))))
+		return 0;
+	err = call_error(q, nr, flags);
+	if (err && q->nnext && next_find(q))
+		next_done(q, next_find(q));
+	return err;
+}
+
+/* Words travel in registers: copied from memory that was just written in words, a wider copy would
+ * wait for these stores. */
+ASYS_API asys_id asys_send6(struct asys_queue *q, uint64_t head, uint64_t a0, uint64_t a1,
+			    uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	uint32_t nr = (uint32_t)head, flags = (uint32_t)(head >> 32), i = NIL;
+	asys_id id = { 0 };
+	int err = queue_enter(q);
+
+	if (unlikely(err))
+		return (asys_id){ err };
+	err = check(q, nr, flags);
+	if (likely(!err))
+		i = new_slot(q, &err);
+	if (likely(i != NIL)) {
+		struct asys_call *call = &slot_at(q, i)->call;
+
+		call->nr = nr;
+		call->flags = flags;
+		call->user = 0;
+		call->arg[0] = a0;
+		call->arg[1] = a1;
+		call->arg[2] = a2;
+		call->arg[3] = a3;
+		call->arg[4] = a4;
+		call->arg[5] = a5;
+		id = sent(q, i);
+	} else {
+		id.value = err;
+	}
+	queue_leave(q);
+	return id;
+}
+
+ASYS_API asys_id asys_send(struct asys_queue *q, const struct asys_call *call)
+{
+	asys_id id = { 0 };
+	uint32_t i = NIL;
+	int err = queue_enter(q);
+
+	if (unlikely(err))
+		return (asys_id){ err };
+	err = check(q, call->nr, call->flags);
+	if (likely(!err))
+		i = new_slot(q, &err);
+	if (likely(i != NIL)) {
+		slot_at(q, i)->call = *call;
+		id = sent(q, i);
+	} else {
+		id.value = err;
+	}
+	queue_leave(q);
+	return id;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Spin, then sleep, on everything that can bring an end at once.
+ *
+ *   who has calls of this queue        sleeps in                      woken by
+ *   threads only (or nobody)           futex on bell.rung             the thread that counts to 0
+ *   io_uring only, private queue       io_uring_enter                 the kernel
+ *   anything else                      epoll: event_fd, ring's, fds   bell (event_fd), the kernel
+ *
+ * A shared queue has one sleeper for all; the others wait on `changed` and look again when it has
+ * brought something. A thread that needs the sleeper to listen to one engine more rings it.
+ */
+#include "engine/ready.h"
+#include "engine/threads.h"
+#include "sched/queue.h"
+#include <unistd.h>
+
+#define LISTEN_THREADS 1u
+#define LISTEN_READY 2u
+#define LISTEN_URING 4u
+
+#define SPIN_FEW 4u /* ends worth spinning for; more take longer than a spin */
+#define SPIN_LEAST_NS 1000u
+
+static uint32_t listen_kinds(const struct asys_queue *q)
+{
+	uint32_t kinds = 0;
+
+	if (q->threads && q->threads->outstanding)
+		kinds |= LISTEN_THREADS;
+	if (q->ready && engine_ready.outstanding(q))
+		kinds |= LISTEN_READY;
+	if (q->uring && engine_uring.outstanding(q))
+		kinds |= LISTEN_URING;
+	return kinds;
+}
+
+/* True: a result of a thread is there. Without the lock. */
+static bool spin(struct asys_queue *q)
+{
+	uint64_t until = clock_now() + q->spin_now;
+	bool found = false;
+
+	do {
+		for (int k = 0; k < 32 && !found; k++) {
+			cpu_relax();
+			found = threads_have_result(q);
+		}
+	} while (!found && clock_now() < until);
+	if (found)
+		q->spin_now = q->spin_now * 2 < q->spin_ns ? q->spin_now * 2 : q->spin_ns;
+	else if (q->spin_now > SPIN_LEAST_NS)
+		q->spin_now -= q->spin_now / 4;
+	return found;
+}
+
+static int sleep_futex(struct asys_queue *q, uint64_t when_ns)
+{
+	return futex_wait(&q->bell.rung, 0, when_ns);
+}
+
+/* event_fd was written by a ringer: make it quiet again. */
+static void drain_event_fd(struct asys_queue *q)
+{
+	uint64_t count;
+
+	raw_call(SYS_read, (uint64_t)(int64_t)q->event_fd, ptr_word(&count), sizeof(count), 0);
+	q->stats.traps++;
+}
+
+/* Arms the bell, looks once more, sleeps. The lock is let go while it sleeps. */
+static int sleep_armed(struct asys_queue *q, uint32_t kinds, uint32_t need, uint64_t when_ns)
+{
+	bool by_epoll = kinds & (LISTEN_READY | LISTEN_URING);
+	int err = 0;
+
+	if (by_epoll) {
+		err = queue_epoll(q);
+		if (err < 0)
+			return err;
+	}
+	if (kinds & LISTEN_URING)
+		uring_listen(q);
+	bell_arm(&q->bell, (int32_t)need, by_epoll ? q->event_fd : -1);
+	/* Results behind a place that is reserved and not yet published were not counted by the bell, and
+	 * cannot be taken: then every end counts. */
+	if (need > 1 && threads_may_have_result(q))
+		bell_arm(&q->bell, 1, by_epoll ? q->event_fd : -1);
+	if (!threads_have_result(q) && !((kinds & LISTEN_URING) && uring_has_news(q))) {
+		q->stats.sleeps++;
+		q->stats.traps++;
+		queue_unlock(q);
+		err = by_epoll ? ready_wait(q, when_ns) : sleep_futex(q, when_ns);
+		queue_lock(q);
+		if (q->ready)
+			ready_poll(q);
+	}
+	if (bell_disarm(&q->bell) && by_epoll)
+		drain_event_fd(q);
+	if (kinds & LISTEN_URING)
+		uring_listen_no_more(q);
+	return err == -EINTR ? err : 0;
+}
+
+static int sleep_once(struct asys_queue *q, uint32_t kinds, uint32_t need, uint64_t when_ns)
+{
+	uint32_t pokes = q->pokes;
+	bool found = false;
+	int err;
+
+	if ((kinds & LISTEN_THREADS) && need <= SPIN_FEW && q->cores > 1 && q->spin_now) {
+		queue_unlock(q);
+		found = spin(q);
+		queue_lock(q);
+	}
+	/* Others may have taken the end that this thread was about to wait for, or sent something. */
+	if (found || q->pokes != pokes)
+		return 0;
+	if (kinds != LISTEN_URING || queue_shared(q))
+		return sleep_armed(q, kinds, need, when_ns);
+	err = uring_wait(q, when_ns);
+	return err == -EINTR ? err : 0;
+}
+
+/* Until the sleeper has brought something. */
+static void wait_for_sleeper(struct asys_queue *q, uint32_t kinds, uint64_t when_ns)
+{
+	struct timespec when = clock_timespec(when_ns);
+
+	if (q->news)
+		tell_others(q);
+	if (kinds & ~q->sleep_kinds)
+		poke_sleeper(q);
+	if (when_ns == UINT64_MAX)
+		pthread_cond_wait(&q->changed, &q->lock);
+	else
+		pthread_cond_timedwait(&q->changed, &q->lock, &when);
+}
+
+/*
+ * The user waits in a loop of its own, on asys_queue_fd. That is an epoll set of user_fd, which reads
+ * as long as there are events to be got, and (unless a driver does the waiting) of the set that
+ * sleepers use. Threads must ring for the next end, if nobody sleeps here whom they ring for.
+ */
+static void user_signal(struct asys_queue *q)
+{
+	const uint64_t one = 1;
+
+	if (q->user_set ||
+	    !(q->nended || (q->nlist[LIST_QUICK] && q->engine == ASYS_ENGINE_INLINE)))
+		return;
+	raw_call(SYS_write, (uint64_t)(int64_t)q->user_fd, ptr_word(&one), sizeof(one), 0);
+	q->user_set = true;
+	q->stats.traps++;
+}
+
+int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
+{
+	uint32_t kinds;
+	int err;
+
+	flush_engines(q);
+	if (unlikely(q->rescue))
+		rescue_off(q); /* its signal must not end the sleep as one of the program's would */
+	if (unlikely(q->fd_wanted))
+		user_signal(q);
+	kinds = listen_kinds(q);
+	if (queue_shared(q) && q->somebody_sleeps) {
+		wait_for_sleeper(q, kinds, when_ns);
+		return 0;
+	}
+	if (timers_next(q) < when_ns)
+		when_ns = timers_next(q);
+	q->somebody_sleeps = true;
+	q->sleep_kinds = kinds;
+	err = sleep_once(q, kinds, need, when_ns);
+	q->somebody_sleeps = false;
+	if (queue_shared(q))
+		pthread_cond_broadcast(&q->changed);
+	return err;
+}
+
+bool poke_sleeper(struct asys_queue *q)
+{
+	q->pokes++;
+	return q->somebody_sleeps && bell_ring_now(&q->bell);
+}
+
+void tell_others(struct asys_queue *q)
+{
+	q->news = false;
+	pthread_cond_broadcast(&q->changed);
+	poke_sleeper(q);
+}
+
+void user_wait_begin(struct asys_queue *q)
+{
+	if (unlikely(q->uring && !q->ring_watched))
+		queue_epoll(q);
+	user_signal(q);
+	if (q->user_set || q->somebody_sleeps || q->driver_on)
+		return;
+	uring_listen(q);
+	bell_arm(&q->bell, 1, q->event_fd);
+	q->user_armed = true;
+	if (threads_have_result(q) || (q->uring && uring_has_news(q)))
+		bell_ring_now(&q->bell);
+}
+
+void user_wait_end(struct asys_queue *q)
+{
+	uint64_t count;
+
+	if (q->user_armed) {
+		if (bell_disarm(&q->bell))
+			drain_event_fd(q);
+		uring_listen_no_more(q);
+		q->user_armed = false;
+	}
+	if (q->user_set) {
+		raw_call(SYS_read, (uint64_t)(int64_t)q->user_fd, ptr_word(&count), sizeof(count),
+			 0);
+		q->user_set = false;
+		q->stats.traps++;
+	}
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ready calls are handed to engines, or shared with system call threads.
+ *
+ * Sharing. Quick calls stay on the client's own list, where no other core's cache gets in the way,
+ * until there is somebody to share them with: a thread that is awake, or so much work that waking
+ * one pays. Then half of them are offered on the ring; when the client has done its half it takes
+ * back what is left there (drive.c). So a single call never leaves the client, and a batch is
+ * divided as evenly as it goes.
+ */
+#include "engine/threads.h"
+#include "sched/queue.h"
+
+/* A sleeping thread of another core starts to work about this much later (in a virtual machine). */
+#define WAKE_WORTH_NS 50000u
+#define WAKE_PRICE_MOST 64u
+#define COST_DEFAULT_NS 700u
+#define RING_CROWDED 4096u
+#define SHARE_LEAST 4u
+#define SHARE_MOST 64u
+
+static uint32_t pop(struct asys_queue *q, unsigned list)
+{
+	uint32_t i = NIL;
+
+	for (unsigned p = 0; p < 3 && i == NIL; p++)
+		i = list_pop(&q->lists[list][p], q->pool.slots);
+	if (i != NIL)
+		q->nlist[list]--;
+	return i;
+}
+
+static void unpop(struct asys_queue *q, uint32_t i, unsigned list)
+{
+	struct slot *slot = slot_at(q, i);
+	struct slot_list *l = &q->lists[list][call_priority(&slot->call)];
+
+	slot->prev = NIL;
+	slot->next = l->head;
+	if (l->head == NIL)
+		l->tail = i;
+	else
+		slot_at(q, l->head)->prev = i;
+	l->head = i;
+	slot->state = SLOT_READY;
+	slot->list = (uint8_t)list;
+	q->nlist[list]++;
+}
+
+static int hand_to(struct asys_queue *q, const struct engine *engine, int id, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	int err;
+
+	slot->state = SLOT_HANDED;
+	slot->engine = (uint8_t)id;
+	err = engine->start(q, i);
+	if (err)
+		slot->engine = ASYS_ENGINE_AUTO;
+	return err;
+}
+
+/* A call that waits in the ring costs the kernel about 600 bytes, one that waits in the ready engine
+ * none: beyond what a server has in motion, that counts more than a saved trap. */
+static bool ring_is_crowded(const struct asys_queue *q, const struct asys_call *call)
+{
+	return q->engine == ASYS_ENGINE_AUTO && q->uring &&
+	       engine_uring.outstanding(q) >= RING_CROWDED && ready_takes(call);
+}
+
+/* No thread can be had at all. What cannot block for ever is run late rather than never; the rest waits
+ * in epoll if it can, or ends with the error that a thread ends with that cannot be started. */
+static int start_without_thread(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+
+	if (slot->lane == LANE_QUICK)
+		run_here(q, i);
+	else if (!ready_takes(&slot->call) || hand_to(q, &engine_ready, ASYS_ENGINE_READY, i))
+		end(q, i, -EAGAIN);
+	return 0;
+}
+
+/* 0; -EAGAIN: no room now, try again when something has ended. */
+static int start_one(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	enum route route = slot->own_thread ? ROUTE_SLOW : route_call(q, &slot->call);
+	bool quick = false;
+	int err;
+
+	if (unlikely(slot->doomed)) {
+		end(q, i, slot->result);
+		return 0;
+	}
+	if (route == ROUTE_URING && !q->uring_off && !ring_is_crowded(q, &slot->call)) {
+		err = hand_to(q, &engine_uring, ASYS_ENGINE_URING, i);
+		if (!err || err == -EAGAIN)
+			return err;
+	}
+	if (route == ROUTE_READY || (route == ROUTE_URING && ready_takes(&slot->call))) {
+		err = hand_to(q, &engine_ready, ASYS_ENGINE_READY, i);
+		if (!err || err == -EAGAIN)
+			return err;
+		/* A file on disk after all: as quick as others of its kind. */
+		quick = err == -ENOTBLK;
+		if (quick && may_help(q)) {
+			unpop(q, i, LIST_QUICK);
+			return 0;
+		}
+	}
+	slot->lane =
+		quick || (route == ROUTE_POOL && !may_hang(&slot->call)) ? LANE_QUICK : LANE_SLOW;
+	err = hand_to(q, &engine_threads, ASYS_ENGINE_THREADS, i);
+	return err && err != -EAGAIN ? start_without_thread(q, i) : err;
+}
+
+/* Some calls (a new user namespace) demand that the caller is alone, so threads leave before; they
+ * come back, with the new context, when they are needed. */
+static void run_context_call(struct asys_queue *q, uint32_t i)
+{
+	context_leave(q);
+	run_here(q, i);
+	context_changed();
+	context_check(q);
+}
+
+/* The next home call of this thread: in a shared queue not those of other senders. */
+static uint32_t pop_home(struct asys_queue *q)
+{
+	if (!queue_shared(q))
+		return pop(q, LIST_HOME);
+	for (unsigned p = 0; p < 3; p++) {
+		struct slot_list *list = &q->lists[LIST_HOME][p];
+
+		for (uint32_t i = list->head; i != NIL; i = slot_at(q, i)->next) {
+			if (slot_at(q, i)->owner != thread_key())
+				continue;
+			list_remove(list, q->pool.slots, i);
+			q->nlist[LIST_HOME]--;
+			return i;
+		}
+	}
+	return NIL;
+}
+
+static void run_home(struct asys_queue *q)
+{
+	uint32_t i;
+
+	while ((i = pop_home(q)) != NIL) {
+		if (unlikely(slot_at(q, i)->doomed))
+			end(q, i, slot_at(q, i)->result);
+		else if (context_call(&slot_at(q, i)->call))
+			run_context_call(q, i);
+		else
+			run_here(q, i);
+	}
+}
+
+void start_all(struct asys_queue *q)
+{
+	uint32_t i;
+
+	context_check(q);
+	if (q->nlist[LIST_HOME])
+		run_home(q);
+	while ((i = pop(q, LIST_START)) != NIL) {
+		if (start_one(q, i)) {
+			unpop(q, i, LIST_START);
+			break;
+		}
+	}
+	flush_engines(q);
+}
+
+void flush_engines(struct asys_queue *q)
+{
+	if (q->uring)
+		engine_uring.flush(q);
+	if (q->threads)
+		engine_threads.flush(q);
+}
+
+static uint32_t offer(struct asys_queue *q, uint32_t count)
+{
+	uint32_t n = 0, i;
+
+	for (; n < count && (i = pop(q, LIST_QUICK)) != NIL; n++) {
+		if (!threads_offer(q, i)) {
+			unpop(q, i, LIST_QUICK);
+			break;
+		}
+	}
+	return n;
+}
+
+void share_all(struct asys_queue *q)
+{
+	if (q->nlist[LIST_QUICK] && q->engine != ASYS_ENGINE_INLINE) {
+		context_check(q);
+		offer(q, q->nlist[LIST_QUICK]);
+		threads_flush(q, true);
+	}
+}
+
+static uint64_t quick_work_ns(const struct asys_queue *q)
+{
+	uint32_t i = NIL, nr, ns;
+
+	for (unsigned p = 0; p < 3 && i == NIL; p++)
+		i = q->lists[LIST_QUICK][p].head;
+	if (i == NIL)
+		return 0;
+	nr = q->pool.slots[i].call.nr;
+	ns = nr < ROUTES && q->cost[nr] ? q->cost[nr] : COST_DEFAULT_NS;
+	return (uint64_t)ns * q->nlist[LIST_QUICK];
+}
+
+/* What threads took since the last time tells whether waking one was worth its price; on a machine
+ * whose other cores are busy it is not. */
+static void adapt_price(struct asys_queue *q, uint64_t call_ns)
+{
+	uint64_t taken = q->stats.by_engine[ASYS_ENGINE_THREADS] - q->woken_taken;
+
+	q->woken_taken = q->stats.by_engine[ASYS_ENGINE_THREADS];
+	if (taken * call_ns < WAKE_WORTH_NS)
+		q->wake_price_ns *= 2;
+	else
+		q->wake_price_ns /= 2;
+	if (q->wake_price_ns < WAKE_WORTH_NS)
+		q->wake_price_ns = WAKE_WORTH_NS;
+	if (q->wake_price_ns > WAKE_WORTH_NS * WAKE_PRICE_MOST)
+		q->wake_price_ns = WAKE_WORTH_NS * WAKE_PRICE_MOST;
+}
+
+/*
+ * To rent or to buy: the client runs by itself what it could have shared until that adds up to the
+ * price of waking a thread, and then wakes one. So small batches in close succession get a second
+ * core, and a single small batch does not pay for one.
+ */
+static bool worth_waking(struct asys_queue *q)
+{
+	uint64_t work = quick_work_ns(q);
+
+	q->unshared_ns += work / 2;
+	if (q->unshared_ns < q->wake_price_ns)
+		return false;
+	q->unshared_ns = 0;
+	adapt_price(q, work / q->nlist[LIST_QUICK]);
+	return true;
+}
+
+void share_some(struct asys_queue *q)
+{
+	uint32_t n = q->nlist[LIST_QUICK];
+	bool awake;
+
+	if (n < SHARE_LEAST || q->cores < 2 || q->engine == ASYS_ENGINE_INLINE ||
+	    threads_offered(q))
+		return;
+	awake = threads_awake(q);
+	if (!awake && !worth_waking(q))
+		return;
+	context_check(q);
+	n /= 2;
+	if (offer(q, n > SHARE_MOST ? SHARE_MOST : n))
+		threads_flush(q, !awake);
+}
