@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* Contract: failure injection repeats itself from a seed, and stays within what a call may do. */
+#include "support.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CALLS = 2000, PIECE = 6000 };
+
+static struct asys_queue *open_faulty(const char *spec)
+{
+	struct asys_queue_options options;
+
+	asys_queue_options_init(&options);
+	options.depth = 4096;
+	options.fault = spec;
+	return open_with(&options);
+}
+
+static int make_file(char *content)
+{
+	int fd = memory_file();
+
+	for (unsigned i = 0; i < PIECE; i++)
+		content[i] = (char)(i * 31);
+	check_eq(pwrite(fd, content, PIECE, 0), PIECE);
+	return fd;
+}
+
+/* The same calls in the same order: their results. */
+static void run_calls(const char *spec, int64_t *results)
+{
+	static char buf[CALLS][PIECE];
+	char content[PIECE];
+	struct asys_queue *q = open_faulty(spec);
+	int fd = make_file(content);
+	struct asys_event event;
+
+	for (unsigned i = 0; i < CALLS; i++)
+		submit(asys_user(q, i), i % 2 ? SYS_pread64 : SYS_pwrite64, fd,
+		       i % 2 ? buf[i] : content, PIECE, 0);
+	for (unsigned i = 0; i < CALLS; i++) {
+		check_eq(asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER), 1);
+		check(event.user < CALLS);
+		results[event.user] = event.result;
+	}
+	check_eq(asys_queue_get(q, &event), 0);
+	for (unsigned i = 1; i < CALLS; i += 2)
+		if (results[i] > 0)
+			check(!memcmp(buf[i], content, (size_t)results[i]));
+	asys_queue_close(q);
+	close(fd);
+}
+
+static void test_seed(void **state)
+{
+	static int64_t first[CALLS], again[CALLS], other[CALLS];
+
+	(void)state;
+	if (getenv("ASYS_FAULT"))
+		skip_because("the environment's faults override the test's");
+	run_calls("seed=7,rate=300", first);
+	run_calls("seed=7,rate=300", again);
+	run_calls("seed=8,rate=300", other);
+	check(!memcmp(first, again, sizeof(first)));
+	check(memcmp(first, other, sizeof(first)) != 0);
+}
+
+struct kind {
+	const char *name;
+	int64_t result; /* that it injects; 1: a short count */
+	long nr;
+};
+
+static void test_each_kind(void **state)
+{
+	static const struct kind kinds[] = {
+		{ "eintr", -EINTR, SYS_pread64 },    { "eagain", -EAGAIN, SYS_write },
+		{ "enospc", -ENOSPC, SYS_pwrite64 }, { "eio", -EIO, SYS_pread64 },
+		{ "short", 1, SYS_pread64 },	     { "short", 1, SYS_pwrite64 },
+	};
+	char content[PIECE], spec[64];
+
+	(void)state;
+	if (getenv("ASYS_FAULT"))
+		skip_because("the environment's faults override the test's");
+	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		struct asys_queue *q;
+		struct asys_stats stats;
+		unsigned hit = 0, whole = 0;
+		int fd = make_file(content);
+
+		snprintf(spec, sizeof(spec), "seed=3,rate=500,kinds=%s", kinds[k].name);
+		q = open_faulty(spec);
+		for (unsigned i = 0; i < 100; i++) {
+			int64_t result =
+				result_of(q, submit(q, kinds[k].nr, fd, content, PIECE, 0));
+
+			if (result == PIECE)
+				whole++;
+			else if (kinds[k].result == 1)
+				hit += result > 0 && result < PIECE;
+			else
+				hit += result == kinds[k].result;
+		}
+		check_eq(hit + whole, 100);
+		check(hit > 10 && whole > 10);
+		check_eq(asys_queue_stats(q, &stats), 0);
+		check(stats.faults >= hit);
+		asys_queue_close(q);
+		close(fd);
+	}
+}
+
+/* What no correct program can notice in its results. */
+static void test_benign(void **state)
+{
+	static int64_t results[CALLS];
+
+	(void)state;
+	if (getenv("ASYS_FAULT"))
+		skip_because("the environment's faults override the test's");
+	run_calls("seed=5,rate=200,kinds=benign", results);
+	for (unsigned i = 0; i < CALLS; i++)
+		check_eq(results[i], PIECE);
+}
+
+static void test_reorder(void **state)
+{
+	struct asys_queue *q;
+	struct asys_event event;
+	unsigned out_of_order = 0;
+	uint64_t last = 0;
+
+	(void)state;
+	if (getenv("ASYS_FAULT"))
+		skip_because("the environment's faults override the test's");
+	q = open_faulty("seed=5,rate=300,kinds=reorder");
+	for (unsigned i = 0; i < 500; i++)
+		submit(asys_user(q, i), SYS_getppid, 0);
+	for (unsigned i = 0; i < 500; i++) {
+		check_eq(asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER), 1);
+		check_eq(event.result, getppid());
+		out_of_order += event.user < last;
+		last = event.user;
+	}
+	check(out_of_order > 10);
+	asys_queue_close(q);
+}
+
+/* Injected errors travel like real ones: dependents, barrier, quiet calls. */
+static void test_errors_travel(void **state)
+{
+	struct asys_queue *q;
+	char content[PIECE];
+	asys_id read_id, use, cleanup;
+	int fd = make_file(content);
+
+	(void)state;
+	if (getenv("ASYS_FAULT"))
+		skip_because("the environment's faults override the test's");
+	q = open_faulty("seed=1,rate=1000,kinds=eio");
+	read_id = submit(asys_quiet(q), SYS_pread64, fd, content, PIECE, 0);
+	use = submit_refs(q, SYS_lseek, ASYS_CALL_REF(1), fd, read_id.value, SEEK_SET);
+	cleanup = submit(asys_after_error(q, use), SYS_getppid, 0);
+	check_eq(asys_queue_barrier(q), -EIO);
+	check_eq(result_of(q, read_id), -EIO);
+	check_eq(result_of(q, use), -EIO);
+	check_eq(result_of(q, cleanup), getppid());
+	asys_queue_close(q);
+	close(fd);
+}
+
+/* Events that are held back can still be cancelled, timed out, closed over, and waited for. */
+static void test_held_back(void **state)
+{
+	struct asys_queue *q;
+	struct asys_event event;
+	unsigned got = 0;
+	asys_id id[50];
+
+	(void)state;
+	if (getenv("ASYS_FAULT"))
+		skip_because("the environment's faults override the test's");
+	q = open_faulty("seed=1,rate=1000,kinds=delay");
+	for (unsigned i = 0; i < 50; i++)
+		id[i] = submit(q, SYS_getppid, 0);
+	check_eq(result_of(q, id[20]), getppid());
+	for (unsigned i = 0; i < 50; i += 7)
+		check(asys_queue_cancel(q, id[i]) <= 0);
+	for (; asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER) == 1; got++)
+		check_one_of(event.result, getppid(), -ECANCELED);
+	check_eq(got, 49);
+	for (unsigned i = 0; i < 50; i++)
+		submit(asys_deadline(q, asys_now() + 1000000), SYS_getppid, 0);
+	for (got = 0; asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER) == 1; got++)
+		check_one_of(event.result, getppid(), -ETIME);
+	check_eq(got, 50);
+	for (unsigned i = 0; i < 50; i++)
+		submit(q, SYS_getppid, 0);
+	asys_queue_flush(q);
+	asys_queue_close(q);
+}
+
+/* The environment: overrides, and is refused when it makes no sense. */
+static int from_environment(void *arg)
+{
+	struct asys_queue *q = NULL;
+	char byte;
+
+	(void)arg;
+	setenv("ASYS_FAULT", "rate=1000,kinds=eio", 1);
+	q = open_faulty(NULL);
+	check_eq(result_of(q, submit(q, SYS_pread64, 0, &byte, 1, 0)), -EIO);
+	asys_queue_close(q);
+	setenv("ASYS_FAULT", "rate=oops", 1);
+	q = NULL;
+	check_eq(asys_queue_open(&q, NULL), -EINVAL);
+	check_says(asys_message(), "rate");
+	check(q == NULL);
+	return 0;
+}
+
+static void test_environment(void **state)
+{
+	(void)state;
+	check_child(from_environment, NULL);
+}
+
+static void test_bad_specs(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		",",
+		"seed",
+		"seed=",
+		"seed=x",
+		"seed=-1",
+		"rate=1001",
+		"rate=",
+		"kinds=",
+		"kinds=eintr+",
+		"kinds=eperm",
+		"seed=1,,",
+		"seed=1;rate=2",
+		"seed=99999999999999999999",
+		"rate=1 ",
+		"KINDS=eio",
+	};
+
+	(void)state;
+	if (getenv("ASYS_FAULT"))
+		skip_because("the environment's faults override the test's");
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct asys_queue_options options;
+		struct asys_queue *q = NULL;
+		int err;
+
+		asys_queue_options_init(&options);
+		options.fault = bad[i];
+		err = asys_queue_open(&q, &options);
+		if (err != -EINVAL)
+			fprintf(stderr, "\"%s\"\n", bad[i]);
+		check_eq(err, -EINVAL);
+		check_says(asys_message(), "fault");
+		check(q == NULL);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		contract(test_seed),	    contract(test_each_kind),	  contract(test_benign),
+		contract(test_reorder),	    contract(test_errors_travel), contract(test_held_back),
+		contract(test_environment), contract(test_bad_specs),
+	};
+
+	return group(tests, argc, argv);
+}

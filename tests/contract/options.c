@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/* Contract: bad options harm nothing and the message says which; priorities; statistics. */
+#include "support.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct bad {
+	const char *says;
+	void (*spoil)(struct asys_queue_options *options);
+	bool engine_matters; /* the environment's engine would hide it */
+};
+
+#define BAD(name, field, value)                                \
+	static void spoil_##name(struct asys_queue_options *o) \
+	{                                                      \
+		o->field = (value);                            \
+	}
+
+BAD(depth_zero, depth, 0)
+BAD(depth_huge, depth, ASYS_DEPTH_MAX + 1)
+BAD(depth_all, depth, UINT32_MAX)
+BAD(engine, engine, ASYS_ENGINE_COUNT)
+BAD(flags, flags, ASYS_QUEUE_FLAGS + 1)
+BAD(flags_all, flags, UINT32_MAX)
+BAD(threads_zero, threads, 0)
+BAD(threads_huge, threads, ASYS_THREADS_MAX + 1)
+BAD(spin, spin_ns, ASYS_SPIN_MAX_NS + 1)
+BAD(signal_low, signal, SIGUSR1)
+BAD(signal_negative, signal, -1)
+BAD(signal_huge, signal, 65)
+BAD(size_zero, size, 0)
+BAD(fault, fault, "no such thing")
+
+static void spoil_no_help(struct asys_queue_options *o)
+{
+	o->engine = ASYS_ENGINE_INLINE;
+	o->flags = ASYS_QUEUE_NO_HELP;
+}
+
+static void spoil_sqpoll(struct asys_queue_options *o)
+{
+	o->engine = ASYS_ENGINE_THREADS;
+	o->flags = ASYS_QUEUE_SQPOLL;
+}
+
+static const struct bad bads[] = {
+	{ "depth", spoil_depth_zero, false },
+	{ "depth", spoil_depth_huge, false },
+	{ "depth", spoil_depth_all, false },
+	{ "engine", spoil_engine, true },
+	{ "flag", spoil_flags, false },
+	{ "flag", spoil_flags_all, false },
+	{ "threads", spoil_threads_zero, false },
+	{ "threads", spoil_threads_huge, false },
+	{ "spin", spoil_spin, false },
+	{ "signal", spoil_signal_low, false },
+	{ "signal", spoil_signal_negative, false },
+	{ "signal", spoil_signal_huge, false },
+	{ "size", spoil_size_zero, false },
+	{ "fault", spoil_fault, false },
+	{ "NO_HELP", spoil_no_help, true },
+	{ "SQPOLL", spoil_sqpoll, true },
+};
+
+static void test_bad_options(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(bads) / sizeof(bads[0]); i++) {
+		struct asys_queue *q = (struct asys_queue *)&bads;
+		struct asys_queue_options options;
+		int err;
+
+		if (bads[i].engine_matters && getenv("ASYS_ENGINE"))
+			continue;
+		asys_queue_options_init(&options);
+		bads[i].spoil(&options);
+		err = asys_queue_open(&q, &options);
+		if (err != -EINVAL)
+			fprintf(stderr, "bad option %zu (%s)\n", i, bads[i].says);
+		check_eq(err, -EINVAL);
+		check_says(asys_message(), bads[i].says);
+		/* written only on success */
+		check(q == (struct asys_queue *)&bads);
+	}
+}
+
+static void test_defaults(void **state)
+{
+	struct asys_queue_options options;
+
+	(void)state;
+	memset(&options, 0xff, sizeof(options));
+	asys_queue_options_init(&options);
+	check_eq(options.size, sizeof(options));
+	check_eq(options.depth, 256);
+	check_eq(options.engine, ASYS_ENGINE_AUTO);
+	check_eq(options.flags, 0);
+	check_eq(options.threads, 12);
+	check_eq(options.cores, 0);
+	check_eq(options.spin_ns, 50000);
+	check_eq(options.signal, 0);
+	check(options.fault == NULL);
+}
+
+/* Each corner of the ranges opens and works. */
+static void test_extremes(void **state)
+{
+	static const struct asys_queue_options corners[] = {
+		{ .depth = 1, .threads = 1, .cores = 1, .spin_ns = 0 },
+		{ .depth = 3, .threads = 1, .cores = 64, .spin_ns = ASYS_SPIN_MAX_NS },
+		{ .depth = 64, .threads = ASYS_THREADS_MAX, .cores = 2, .spin_ns = 1 },
+		{ .depth = 64, .threads = 2, .flags = ASYS_QUEUE_SHARED },
+		{ .depth = 64, .threads = 2, .flags = ASYS_QUEUE_DRIVER },
+		{ .depth = 64, .threads = 2, .flags = ASYS_QUEUE_SHARED | ASYS_QUEUE_DRIVER },
+		{ .depth = 64, .threads = 2, .flags = ASYS_QUEUE_NONBLOCK },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(corners) / sizeof(corners[0]); i++) {
+		struct asys_queue_options options = corners[i];
+		struct asys_queue *q;
+
+		options.size = sizeof(options);
+		q = open_with(&options);
+		for (unsigned n = 0; n < 100; n++)
+			check_eq(result_of(q, submit(q, SYS_getppid, 0)), getppid());
+		asys_queue_close(q);
+	}
+}
+
+static void test_depth_max(void **state)
+{
+	struct asys_queue_options options;
+	struct asys_queue *q = NULL;
+	int err;
+
+	(void)state;
+	asys_queue_options_init(&options);
+	options.depth = ASYS_DEPTH_MAX;
+	err = asys_queue_open(&q, &options);
+	if (err == -ENOMEM) {
+		check(asys_message()[0]);
+		skip_because("not enough memory for the largest queue");
+	}
+	check_eq(err, 0);
+	check_eq(result_of(q, submit(q, SYS_getppid, 0)), getppid());
+	asys_queue_close(q);
+}
+
+static void test_signal_taken(void **state)
+{
+	struct asys_queue_options options;
+	struct asys_queue *q;
+	asys_id id;
+	char byte;
+	int fd[2];
+
+	(void)state;
+	/* Another signal than the default one serves as well. */
+	make_pipe(fd);
+	asys_queue_options_init(&options);
+	options.signal = SIGRTMIN + 2;
+	q = open_with(&options);
+	id = submit(q, SYS_read, fd[0], &byte, 1);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(2);
+	check_eq(asys_queue_cancel(q, id), 0);
+	check_eq(result_of(q, id), -ECANCELED);
+	asys_queue_close(q);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void on_signal(int signal)
+{
+	(void)signal;
+}
+
+static void test_signal_busy(void **state)
+{
+	const struct sigaction mine = { .sa_handler = on_signal };
+	struct sigaction now;
+	struct asys_queue_options options;
+	struct asys_queue *q = NULL;
+	char byte;
+	asys_id id;
+	int err, fd[2];
+
+	(void)state;
+	check_eq(sigaction(SIGRTMIN + 4, &mine, NULL), 0);
+	make_pipe(fd);
+	asys_queue_options_init(&options);
+	options.signal = SIGRTMIN + 4;
+	err = asys_queue_open(&q, &options);
+	if (err == 0) {
+		/* It may also be found out when the first thread starts; then the call says so, or
+		 * does without a thread. */
+		id = submit(q, SYS_read, fd[0], &byte, 1);
+		asys_queue_flush(q);
+		sleep_ms(2);
+		check_eq(write(fd[1], "x", 1), 1);
+		if (asys_error(id))
+			check_eq(asys_error(id), -EBUSY);
+		else
+			check_one_of(result_of(q, id), 1, -EBUSY);
+		asys_queue_close(q);
+	} else {
+		check_eq(err, -EBUSY);
+		check_says(asys_message(), "signal");
+	}
+	check_eq(sigaction(SIGRTMIN + 4, NULL, &now), 0);
+	check(now.sa_handler == on_signal);
+	signal(SIGRTMIN + 4, SIG_DFL);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+/* The handler exists only while threads do. */
+static void test_signal_restored(void **state)
+{
+	struct sigaction before[65], now;
+	struct asys_queue *q;
+
+	(void)state;
+	memset(before, 0, sizeof(before));
+	for (int i = SIGRTMIN; i <= SIGRTMAX; i++)
+		check_eq(sigaction(i, NULL, &before[i]), 0);
+	q = open_queue();
+	warm_up(q);
+	asys_queue_close(q);
+	for (int i = SIGRTMIN; i <= SIGRTMAX; i++) {
+		check_eq(sigaction(i, NULL, &now), 0);
+		check(now.sa_handler == before[i].sa_handler);
+	}
+}
+
+static void test_priorities(void **state)
+{
+	struct asys_queue_options options;
+	struct asys_queue *q;
+	struct asys_event events[12];
+
+	(void)state;
+	if (getenv("ASYS_ENGINE") && !engine_forced("inline"))
+		skip_because("only one core in one thread has an order to look at");
+	asys_queue_options_init(&options);
+	options.engine = ASYS_ENGINE_INLINE;
+	options.cores = 1;
+	q = open_with(&options);
+	for (unsigned i = 0; i < 12; i++) {
+		struct asys_queue *next = asys_user(q, i);
+
+		if (i % 3 == 0)
+			next = asys_low(next);
+		if (i % 3 == 2)
+			next = asys_high(next);
+		submit(next, SYS_getppid, 0);
+	}
+	check_eq(asys_queue_get_many(q, events, 12, 12, ASYS_FOREVER), 12);
+	for (unsigned i = 0; i < 12; i++)
+		check_eq(events[i].user % 3, 2 - i / 4);
+	/* and within one priority, the order of sending */
+	for (unsigned i = 1; i < 12; i++)
+		if (i % 4)
+			check(events[i].user > events[i - 1].user);
+	asys_queue_close(q);
+}
+
+static void test_stats(void **state)
+{
+	struct asys_queue *q = open_queue();
+	struct asys_stats stats;
+	uint64_t sum = 0;
+	asys_id id;
+	char byte;
+	int fd[2];
+
+	(void)state;
+	make_pipe(fd);
+	for (unsigned i = 0; i < 100; i++)
+		submit(q, SYS_getppid, 0);
+	check_eq(asys_queue_barrier(q), 0);
+	id = submit(q, SYS_read, fd[0], &byte, 1);
+	check_eq(asys_queue_cancel(q, id), 0);
+	check_eq(result_of(q, id), -ECANCELED);
+	check_eq(asys_queue_stats(q, &stats), 0);
+	check_eq(stats.sent, 101);
+	check_eq(stats.ended, 101);
+	check_eq(stats.cancelled, 1);
+	for (unsigned i = 0; i < ASYS_ENGINE_COUNT; i++)
+		sum += stats.by_engine[i];
+	check_eq(sum, 101);
+	check(stats.helped <= stats.ended);
+	check(stats.threads <= stats.threads_max);
+	check(stats.threads_max <= 12);
+	check_eq(drain(q), 100);
+	asys_queue_close(q);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void test_no_help(void **state)
+{
+	struct asys_queue *q;
+	struct asys_stats stats;
+
+	(void)state;
+	if (engine_forced("inline"))
+		skip_because("the inline engine is the helping itself");
+	q = open_depth(64, ASYS_QUEUE_NO_HELP);
+	for (unsigned i = 0; i < 1000; i++)
+		check_eq(result_of(q, submit(q, SYS_getppid, 0)), getppid());
+	check_eq(asys_queue_stats(q, &stats), 0);
+	check_eq(stats.helped, 0);
+	check_eq(stats.ended, 1000);
+	/* home calls are the exception */
+	check_eq(result_of(q, submit(q, SYS_gettid, 0)), gettid());
+	asys_queue_close(q);
+}
+
+static void *message_of_thread(void *arg)
+{
+	struct asys_queue *q = arg;
+
+	check(asys_message());
+	check(!asys_queue_open(&q, NULL));
+	check_eq(submit_refs(q, SYS_getppid, 1u << 9, 0).value, -EINVAL);
+	check_says(asys_message(), "flag");
+	asys_queue_close(q);
+	return NULL;
+}
+
+static void test_message_is_per_thread(void **state)
+{
+	struct asys_queue_options options;
+	struct asys_queue *q = NULL;
+	pthread_t thread;
+
+	(void)state;
+	check(asys_message());
+	asys_queue_options_init(&options);
+	options.depth = 0;
+	check_eq(asys_queue_open(&q, &options), -EINVAL);
+	check_eq(pthread_create(&thread, NULL, message_of_thread, NULL), 0);
+	pthread_join(thread, NULL);
+	check_says(asys_message(), "depth");
+}
+
+static void test_errno_untouched(void **state)
+{
+	struct asys_queue *q = open_queue();
+
+	(void)state;
+	errno = 1234;
+	check_eq(result_of(q, submit(q, SYS_close, -1)), -EBADF);
+	check_eq(asys_queue_cancel_all(q), 0);
+	check_eq(asys_queue_barrier(q), -EBADF);
+	check_eq(errno, 1234);
+	asys_queue_close(q);
+	check_eq(errno, 1234);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		contract(test_bad_options),
+		contract(test_defaults),
+		contract(test_extremes),
+		contract(test_depth_max),
+		contract(test_signal_taken),
+		contract(test_signal_busy),
+		contract(test_signal_restored),
+		contract(test_priorities),
+		contract(test_stats),
+		contract(test_no_help),
+		contract(test_message_is_per_thread),
+		contract(test_errno_untouched),
+	};
+
+	return group(tests, argc, argv);
+}

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* The same program, through the wrappers of C++. */
+#include "wrappers.c"
