@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The command asys, as people and programs use it.  Usage: test_command.py PROGRAM TABLE"""
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM, TABLE = sys.argv[1:3]
+ENGINES = {"inline", "threads", "ready", "uring", "refused"}
+
+
+def run(*args, timeout=120):
+    return subprocess.run([PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, timeout=timeout)
+
+
+def table():
+    """Name and class of every call of this architecture, from the table the library is made of."""
+    column = {"x86_64": 1, "aarch64": 2}[platform.machine()]
+    calls = {}
+    with open(TABLE, encoding="utf-8") as lines:
+        for line in lines:
+            words = line.split()
+            if words and words[0] != "#" and not line.startswith("#") and words[column] != "-":
+                calls[int(words[column])] = (words[0], words[3])
+    return calls
+
+
+class Words(unittest.TestCase):
+    def test_help(self):
+        for args in ((), ("help",), ("--help",), ("-h",)):
+            done = run(*args)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for command in ("asys info", "asys demo", "asys version"):
+                self.assertIn(command, done.stdout)
+            self.assertEqual(done.stderr, "")
+        self.assertIn("--quick", run("help", "demo").stdout)
+        self.assertEqual(run("help", "demo").stdout, run("demo", "--help").stdout)
+        self.assertEqual(run("help", "info").stdout, run("info", "--help").stdout)
+
+    def test_version(self):
+        done = run("version")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"^asys \d+\.\d+\.\d+\n$")
+        self.assertEqual(done.stdout, run("--version").stdout)
+
+    def test_wrong_usage(self):
+        for args, word in ((("frob",), "frob"), (("demo", "--frob"), "--frob"),
+                           (("demo", "--dir"), "--dir"), (("info", "-q"), "-q")):
+            done = run(*args)
+            self.assertEqual(done.returncode, 2, args)
+            self.assertEqual(done.stdout, "")
+            self.assertIn(word, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_full_disk(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([PROGRAM, "help"], stdout=full, stderr=subprocess.PIPE,
+                                  universal_newlines=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot write the output", done.stderr)
+
+
+class Info(unittest.TestCase):
+    def test_json_has_every_call(self):
+        done = run("info", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = json.loads(done.stdout)
+        shown = {call["nr"]: call for call in answer["calls"]}
+        self.assertEqual(len(shown), len(answer["calls"]), "a number twice")
+        self.assertEqual({nr: (call["name"], call["class"]) for nr, call in shown.items()},
+                         table())
+        for call in shown.values():
+            self.assertIn(call["engine"], ENGINES, call)
+            self.assertEqual(call["engine"] == "refused", call["class"] == "never", call)
+            self.assertTrue(call["why"], call)
+        uring = answer["probe"]["io_uring"]
+        self.assertEqual(uring["usable"], uring["error"] == 0)
+        self.assertTrue(uring["why"])
+        self.assertGreaterEqual(answer["probe"]["cores"], 1)
+
+    def test_table(self):
+        done = run("info")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for word in ("io_uring", "calls", "served by"):
+            self.assertIn(word, done.stdout)
+        lines = done.stdout.split("\n\n", 1)[1].splitlines()
+        self.assertEqual(len(lines) - 1, len(table()))
+        start = lines[0].index("engine")
+        for line in lines[1:]:
+            self.assertIn(line[start:].split()[0], ENGINES, "columns are not aligned: " + line)
+
+    def test_some_calls(self):
+        names = {name: nr for nr, (name, _) in table().items()}
+        done = run("info", "openat", str(names["read"]), "--json")
+        self.assertEqual([call["name"] for call in json.loads(done.stdout)["calls"]],
+                         ["openat", "read"])
+
+    def test_unknown_call(self):
+        for name, near in (("opemat", "openat"), ("wirte", "write"), ("fsnyc", "fsync")):
+            done = run("info", name)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"'{name}'", done.stderr)
+            self.assertIn(near, done.stderr)
+        for name in ("qqqqqqqqqq", "99999", "18446744073709551616", "1x", ""):
+            done = run("info", name)
+            self.assertEqual(done.returncode, 1, name)
+            self.assertIn(f"'{name}'", done.stderr)
+
+
+class Demo(unittest.TestCase):
+    """On a small tree and file of its own: what is on the machine is not the test's business."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.tree = os.path.join(self.folder.name, "tree")
+        self.files = self.bytes = self.folders = 0
+        self.make_tree(self.tree, 3)
+        for size in (65535, 65536, 65537, 300000):
+            self.make_file(self.tree, f"large{size}", size)
+        os.symlink("large65537", os.path.join(self.tree, "link"))
+        os.mkfifo(os.path.join(self.tree, "fifo"))
+        self.data = os.urandom((3 << 20) + 5)
+        self.file = os.path.join(self.folder.name, "file")
+        with open(self.file, "wb") as file:
+            file.write(self.data)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def make_file(self, folder, name, size):
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(bytes(size))
+        self.files += 1
+        self.bytes += size
+
+    def make_tree(self, folder, depth):
+        os.mkdir(folder)
+        self.folders += 1
+        for i in range(20):
+            self.make_file(folder, f"file{i}", i * 100)
+        if depth > 0:
+            for i in range(4):
+                self.make_tree(os.path.join(folder, f".folder{i}"), depth - 1)
+
+    def demo(self, *args):
+        return run("demo", "--quick", "--dir", self.tree, "--file", self.file, *args)
+
+    def test_totals(self):
+        # More names than one getdents64 of the walk brings.
+        wide = os.path.join(self.tree, "wide")
+        os.mkdir(wide)
+        self.folders += 1
+        for i in range(3000):
+            self.make_file(wide, f"a-name-that-is-rather-long-{i}", 1)
+        done = self.demo("--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = json.loads(done.stdout)
+        self.assertTrue(answer["equal"])
+        digest = hashlib.sha256(self.data).hexdigest()
+        self.assertEqual(answer["hash"]["sync_digest"], digest)
+        self.assertEqual(answer["hash"]["async_digest"], digest)
+        self.assertIn(answer["hash"]["sha256sum"], (digest, None))
+        self.assertEqual(answer["walk"]["async_totals"],
+                         {"folders": self.folders, "files": self.files, "others": 2,
+                          "size_bytes": self.bytes, "read_bytes": self.bytes, "errors": 0})
+        self.assertEqual(answer["walk"]["sync_totals"], answer["walk"]["async_totals"])
+        for cost in (answer["walk"]["warm"]["async"], answer["hash"]["warm"]["async"]):
+            self.assertGreater(cost["calls"], 0)
+            self.assertGreater(cost["wall_ns"], 0)
+        sync = answer["walk"]["warm"]["sync"]
+        self.assertEqual(sync["traps"], sync["calls"])
+        # getdents64 returns early where the kernel wants the thread for something else, as it does
+        # while it takes a closed ring apart: then the same folder needs one call more.
+        other = answer["walk"]["warm"]["async"]["calls"]
+        self.assertLess(abs(sync["calls"] - other), 4)
+
+    def test_unreadable(self):
+        if os.geteuid() == 0:
+            self.skipTest("root may read everything")
+        os.chmod(os.path.join(self.tree, "file1"), 0)
+        os.chmod(os.path.join(self.tree, ".folder1"), 0)
+        done = self.demo("--json")
+        os.chmod(os.path.join(self.tree, ".folder1"), 0o700)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["walk"]["async_totals"]["errors"], 2)
+
+    def test_text(self):
+        done = self.demo()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for word in ("synchronous", "asynchronous", "traps per call", "context switches",
+                     hashlib.sha256(self.data).hexdigest()):
+            self.assertIn(word, done.stdout)
+        self.assertNotIn("DIFFERENT", done.stdout)
+
+    def test_wrong_digest_is_noticed(self):
+        """A sha256sum that says something else makes the demo fail."""
+        tools = os.path.join(self.folder.name, "bin")
+        os.mkdir(tools)
+        with open(os.path.join(tools, "sha256sum"), "w", encoding="utf-8") as script:
+            script.write("#!/bin/sh\nprintf '%064d  -\\n' 0\n")
+        os.chmod(script.name, 0o755)
+        environment = dict(os.environ, PATH=tools + ":" + os.environ["PATH"])
+        done = subprocess.run([PROGRAM, "demo", "--quick", "--dir", self.tree, "--file", self.file],
+                              env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              universal_newlines=True, timeout=120)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("DIFFERENT", done.stdout)
+        self.assertIn("differ", done.stderr)
+
+    def test_missing_paths(self):
+        for args in (("--file", "/nonexistent"), ("--file", self.tree),
+                     ("--file", self.file, "--dir", "/nonexistent"),
+                     ("--file", self.file, "--dir", self.file)):
+            done = run("demo", "--quick", *args)
+            self.assertEqual(done.returncode, 1, args)
+            self.assertIn(args[-1], done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

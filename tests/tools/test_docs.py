@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Documents and code agree.  Usage: test_docs.py SOURCE_FOLDER"""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+ROOT = sys.argv[1]
+
+
+def read(*parts):
+    with open(os.path.join(ROOT, *parts), encoding="utf-8") as file:
+        return file.read()
+
+
+def public_functions():
+    """What the headers declare or define for users, the generated wrappers left out."""
+    names = set()
+    for path in glob.glob(os.path.join(ROOT, "include", "asys", "*.h")):
+        text = re.sub(r"/\*.*?\*/", "", read(path), flags=re.S)
+        names |= set(re.findall(r"^(?:ASYS_API|static inline)\b[^;{(]*?\b(asys_\w+)\(", text,
+                                flags=re.M))
+    return names
+
+
+def documented():
+    """Function or program -> page, from the NAME sections."""
+    names = {}
+    for path in glob.glob(os.path.join(ROOT, "man", "*.[137]")):
+        section = re.search(r"^\.SH NAME\n(.*?)^\.SH", read(path), flags=re.S | re.M)
+        if section is None:
+            raise AssertionError(f"{path}: no NAME section")
+        listed = section.group(1).replace("\n", " ").split(r" \- ")[0]
+        for name in re.split(r",\s*", listed.strip()):
+            names[name.strip()] = path
+    return names
+
+
+class Pages(unittest.TestCase):
+    def test_every_function_is_documented(self):
+        functions = public_functions()
+        self.assertGreater(len(functions), 30, "the headers were not understood")
+        self.assertEqual(sorted(functions - set(documented())), [])
+
+    def test_nothing_else_is_documented(self):
+        pages = {os.path.basename(path).rsplit(".", 1)[0] for path in documented().values()}
+        self.assertEqual(sorted(set(documented()) - public_functions() - pages), [])
+
+    def test_page_of_a_function_shows_its_prototype(self):
+        for name, path in documented().items():
+            if path.endswith(".3") and name in public_functions():
+                synopsis = read(path).split(".SH SYNOPSIS")[1].split(".SH DESCRIPTION")[0]
+                self.assertRegex(synopsis, rf"\b{name}\(", path)
+
+    def test_references_lead_somewhere(self):
+        pages = {os.path.basename(path) for path in glob.glob(os.path.join(ROOT, "man", "*.[137]"))}
+        pages |= {name + os.path.splitext(path)[1] for name, path in documented().items()}
+        pages.add("asys_calls.3")  # generated from spec/syscalls.tbl
+        for path in glob.glob(os.path.join(ROOT, "man", "*.[137]")):
+            for name, section in re.findall(r"^\.BR (asys\w*) \((\d)\)", read(path), flags=re.M):
+                self.assertIn(f"{name}.{section}", pages, path)
+
+    def test_all_are_installed(self):
+        listed = read("man", "meson.build")
+        for path in set(documented().values()):
+            page, section = os.path.basename(path).rsplit(".", 1)
+            self.assertIn(f"'{page}'" if section == "3" else f"'{page}.{section}'", listed)
+        for name in documented():
+            self.assertIn(f"'{name}", listed)
+
+    @unittest.skipUnless(shutil.which("mandoc"), "no mandoc here")
+    def test_mandoc_is_content(self):
+        pages = sorted(glob.glob(os.path.join(ROOT, "man", "*.[137]")))
+        done = subprocess.run(["mandoc", "-Tlint", "-Wstyle", *pages], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, universal_newlines=True, timeout=60)
+        # Pages that are installed elsewhere or generated cannot be found beside these.
+        lines = [line for line in done.stdout.splitlines()
+                 if "referenced manual not found" not in line]
+        self.assertEqual(lines, [])
+
+
+class Readme(unittest.TestCase):
+    def test_program_is_the_example(self):
+        blocks = re.findall(r"^```c\n(.*?)^```$", read("README.md"), flags=re.S | re.M)
+        example = read("examples", "cat.c").split("\n", 1)[1]  # without the licence line
+        self.assertIn(example, blocks)
+
+    def test_links_lead_somewhere(self):
+        for path in ["README.md", "NEWS.md", *[os.path.join("docs", name) for name in
+                                               ("LIMITS.md", "SECURITY.md", "HOWTO_ADD_SYSCALL.md",
+                                                "HOWTO_ADD_ENGINE.md")]]:
+            for link in re.findall(r"\]\(([^)#]+)\)", read(path)):
+                if not re.match(r"\w+:", link):
+                    where = os.path.join(ROOT, os.path.dirname(path), link)
+                    self.assertTrue(os.path.exists(where), f"{path}: {link}")
+
+    def test_environment_variables_are_documented(self):
+        page = read("man", "asys.7")
+        for name in ("ASYS_ENGINE", "ASYS_FAULT"):
+            self.assertIn(name, page)
+
+    def test_engines_are_documented(self):
+        engines = re.findall(r"^\tASYS_ENGINE_(\w+)", read("include", "asys", "queue.h"),
+                             flags=re.M)
+        page = read("man", "asys.7")
+        for engine in engines:
+            if engine not in ("AUTO", "COUNT"):
+                self.assertIn(engine.lower(), page)
+
+    def test_options_are_documented(self):
+        header = read("include", "asys", "queue.h")
+        page = read("man", "asys_queue_open.3")
+        flags = set(re.findall(r"#define (ASYS_QUEUE_\w+) \(1u", header))
+        fields = re.search(r"struct asys_queue_options \{(.*?)^\};", header, flags=re.S | re.M)
+        names = set(re.findall(r"^\t(?:uint32_t|int32_t|const char \*)\s*(\w+);", fields.group(1),
+                               flags=re.M))
+        self.assertGreater(len(flags), 3)
+        self.assertGreater(len(names), 6)
+        for name in flags | names:
+            self.assertIn(name, page)
+
+    def test_statistics_are_documented(self):
+        header = read("include", "asys", "queue.h")
+        fields = re.search(r"struct asys_stats \{(.*?)^\};", header, flags=re.S | re.M)
+        names = re.findall(r"^\tuint(?:64|32)_t\s+(\w+)", fields.group(1), flags=re.M)
+        self.assertGreater(len(names), 10)
+        for name in names:
+            self.assertIn(name, read("man", "asys_stats.3"))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command `asys`. In the order of a run:
+ *   options.c   what the command line asks for
+ *   help.c      help
+ *   info.c      info: the table, and what this kernel gives; opcodes.c, near.c: names for people
+ *   demo.c      demo: rounds, medians; demo_print.c: the tables and the JSON
+ *   hash.c      ... the digest of a large file; bigfile.c finds that file
+ *   walk.c      ... a tree, synchronously; walk_async.c: the same through a queue
+ *   cost.c      time, CPU, traps, context switches; say.c: errors and progress
+ */
+#include "commands.h"
+#include "say.h"
+
+#include <asys/asys.h>
+#include <stdio.h>
+
+static int run(const struct options *options)
+{
+	switch (options->command) {
+	case COMMAND_INFO:
+		return command_info(options);
+	case COMMAND_DEMO:
+		return command_demo(options);
+	case COMMAND_VERSION:
+		printf("asys %s\n", asys_version());
+		return STATUS_OK;
+	default:
+		return command_help(options);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	int status;
+
+	if (options_parse(&options, argc, argv) < 0) {
+		say_error(0, "%s", options.error);
+		return STATUS_USAGE;
+	}
+	status = run(&options);
+	/* A full disk or a closed pipe shows here at the latest: half an answer is no success. */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		say_error(0, "cannot write the output: is the disk full, or the reader gone?");
+		return STATUS_FAILED;
+	}
+	return status;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What the command line asks for. */
+#ifndef ASYS_TOOLS_OPTIONS_H
+#define ASYS_TOOLS_OPTIONS_H
+
+#include <stdbool.h>
+
+enum command {
+	COMMAND_NONE = 0, /* as the topic of help: everything */
+	COMMAND_HELP,
+	COMMAND_VERSION,
+	COMMAND_INFO,
+	COMMAND_DEMO,
+};
+
+struct options {
+	enum command command;
+	enum command topic; /* of help */
+	bool json;
+	bool quick;
+	const char *dir; /* all strings belong to argv */
+	const char *file;
+	char *const *names; /* info: the calls asked for; name_count of them */
+	int name_count;
+	char error[256]; /* why options_parse failed, in a sentence */
+};
+
+/*
+ * Reads a command line. Returns 0, or -EINVAL with ret_options->error set. Prints nothing and never
+ * exits. getopt_long reorders argv and keeps its state in globals: one thread at a time.
+ */
+int options_parse(struct options *ret_options, int argc, char **argv);
+
+#endif
