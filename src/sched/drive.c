@@ -66,17 +66,6 @@ static bool late(const struct goal *goal)
 	return goal->when_ns != UINT64_MAX && clock_now() >= goal->when_ns;
 }
 
-static uint32_t pop_quick(struct asys_queue *q)
-{
-	uint32_t i = NIL;
-
-	for (unsigned p = 0; p < 3 && i == NIL; p++)
-		i = list_pop(&q->lists[LIST_QUICK][p], q->pool.slots);
-	if (i != NIL)
-		q->nlist[LIST_QUICK]--;
-	return i;
-}
-
 static void run_quick(struct asys_queue *q, uint32_t i)
 {
 	if (unlikely(may_hang(&slot_at(q, i)->call)))
@@ -91,7 +80,7 @@ static void help_own(struct asys_queue *q, const struct goal *goal)
 {
 	uint32_t i;
 
-	while ((i = pop_quick(q)) != NIL) {
+	while ((i = list_take(q, LIST_QUICK)) != NIL) {
 		/* Its kind turned out to wait for a device: many may wait at once elsewhere. */
 		if (unlikely(route_call(q, &slot_at(q, i)->call) != ROUTE_QUICK &&
 			     q->route[slot_at(q, i)->call.nr] == ROUTE_QUICK)) {
@@ -137,12 +126,10 @@ static bool alone(const struct asys_queue *q, const struct goal *goal)
 
 static void run_alone(struct asys_queue *q)
 {
-	uint32_t i = NIL;
+	uint32_t i;
 
 	context_check(q);
-	for (unsigned p = 0; p < 3 && i == NIL; p++)
-		i = list_pop(&q->lists[LIST_START][p], q->pool.slots);
-	q->nlist[LIST_START]--;
+	i = list_take(q, LIST_START);
 	if (slot_at(q, i)->doomed)
 		end(q, i, slot_at(q, i)->result);
 	else

@@ -111,7 +111,6 @@ struct asys_queue {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* an event came, or nobody sleeps for the queue any more */
 	bool somebody_sleeps; /* one thread sleeps or spins for all; the others wait on `changed` */
-	uint32_t users;	      /* threads inside, besides the driver */
 	bool driver_on, driver_quit;
 	pthread_t driver;
 	bool news;	      /* something ended since the lock was taken */
@@ -171,6 +170,18 @@ static inline void list_add(struct asys_queue *q, uint32_t i, unsigned list)
 	slot->list = (uint8_t)list;
 	list_push(&q->lists[list][call_priority(&slot->call)], q->pool.slots, i);
 	q->nlist[list]++;
+}
+
+/* The first of a list, higher priorities before; NIL: none. */
+static inline uint32_t list_take(struct asys_queue *q, unsigned list)
+{
+	uint32_t i = NIL;
+
+	for (unsigned p = 0; p < 3 && i == NIL; p++)
+		i = list_pop(&q->lists[list][p], q->pool.slots);
+	if (i != NIL)
+		q->nlist[list]--;
+	return i;
 }
 
 /* queue.c: what is rare at the door. */

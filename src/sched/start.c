@@ -19,17 +19,6 @@
 #define SHARE_LEAST 4u
 #define SHARE_MOST 64u
 
-static uint32_t pop(struct asys_queue *q, unsigned list)
-{
-	uint32_t i = NIL;
-
-	for (unsigned p = 0; p < 3 && i == NIL; p++)
-		i = list_pop(&q->lists[list][p], q->pool.slots);
-	if (i != NIL)
-		q->nlist[list]--;
-	return i;
-}
-
 static void unpop(struct asys_queue *q, uint32_t i, unsigned list)
 {
 	struct slot *slot = slot_at(q, i);
@@ -129,7 +118,7 @@ static void run_context_call(struct asys_queue *q, uint32_t i)
 static uint32_t pop_home(struct asys_queue *q)
 {
 	if (!queue_shared(q))
-		return pop(q, LIST_HOME);
+		return list_take(q, LIST_HOME);
 	for (unsigned p = 0; p < 3; p++) {
 		struct slot_list *list = &q->lists[LIST_HOME][p];
 
@@ -165,7 +154,7 @@ void start_all(struct asys_queue *q)
 	context_check(q);
 	if (q->nlist[LIST_HOME])
 		run_home(q);
-	while ((i = pop(q, LIST_START)) != NIL) {
+	while ((i = list_take(q, LIST_START)) != NIL) {
 		if (start_one(q, i)) {
 			unpop(q, i, LIST_START);
 			break;
@@ -186,7 +175,7 @@ static uint32_t offer(struct asys_queue *q, uint32_t count)
 {
 	uint32_t n = 0, i;
 
-	for (; n < count && (i = pop(q, LIST_QUICK)) != NIL; n++) {
+	for (; n < count && (i = list_take(q, LIST_QUICK)) != NIL; n++) {
 		if (!threads_offer(q, i)) {
 			unpop(q, i, LIST_QUICK);
 			break;
