@@ -9,7 +9,7 @@
  *     sched/send.c      the call is checked and becomes a slot         call/slot.h
  *     chain/depend.c    it waits for calls that it names               chain/depend.h
  *     sched/route.c     who serves it: table, probe, options, cost
- *     sched/start.c     it is handed over, or shared with threads
+ *     sched/start.c     it is handed over, or shared with threads       sched/share.h
  *        engine/          threads.c worker.c  system call threads      engine/threads.h
  *                         uring.c             the kernel's ring        engine/engine.h
  *                         ready.c             attempt, else epoll

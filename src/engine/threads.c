@@ -206,10 +206,12 @@ static bool push(struct asys_queue *q, uint32_t i, enum lane lane)
 	slot->state = SLOT_HANDED;
 	slot->engine = ASYS_ENGINE_THREADS;
 	t->outstanding++;
-	if (lane == LANE_SLOW)
+	if (lane == LANE_SLOW) {
 		t->new_slow++;
-	else
+		t->slow_out++;
+	} else {
 		t->new_quick++;
+	}
 	return true;
 }
 
@@ -276,6 +278,13 @@ static void flush(struct asys_queue *q)
 	threads_flush(q, true);
 }
 
+/* A call has left the threads: by its result, withdrawn, or taken back. */
+static void over(struct threads *t, const struct slot *slot)
+{
+	t->outstanding--;
+	t->slow_out -= slot->lane == LANE_SLOW;
+}
+
 static unsigned reap_results(struct asys_queue *q)
 {
 	struct threads *t = q->threads;
@@ -287,7 +296,8 @@ static unsigned reap_results(struct asys_queue *q)
 		return 0;
 	while (result_pop(&t->results, &i, &result)) {
 		result_prefetch(&t->results);
-		t->outstanding--;
+		over(t, slot_at(q, i));
+		q->share.done_ns += cost_of(q, slot_at(q, i)->call.nr);
 		n++;
 		end(q, i, result);
 	}
@@ -325,7 +335,7 @@ static void cancel(struct asys_queue *q, uint32_t i)
 	struct threads *t = q->threads;
 
 	if (work_withdraw(&t->lane[slot->lane][call_priority(&slot->call)], slot->aux, i)) {
-		t->outstanding--;
+		over(t, slot);
 		slot->engine = ASYS_ENGINE_AUTO;
 		end(q, i, -ECANCELED);
 		return;
@@ -355,8 +365,14 @@ unsigned threads_take_back(struct asys_queue *q, uint32_t *ret_slots, unsigned m
 		return 0;
 	for (unsigned k = 0; k < lanes * 3 && !n; k++)
 		n = work_take(&t->lane[k / 3][k % 3], ret_slots, max, t->sharers, &any);
-	t->outstanding -= n;
+	for (unsigned k = 0; k < n; k++)
+		over(t, slot_at(q, ret_slots[k]));
 	return n;
+}
+
+bool threads_have_quick_only(const struct asys_queue *q)
+{
+	return q->threads && q->threads->outstanding && !q->threads->slow_out;
 }
 
 uint32_t threads_offered(const struct asys_queue *q)

@@ -82,6 +82,7 @@ struct threads {
 	/* the client's own */
 	alignas(CACHE_PAIR) struct crew *crew; /* of the present generation */
 	uint32_t outstanding;
+	uint32_t slow_out;	      /* of these, slow ones */
 	uint32_t new_quick, new_slow; /* pushed since the last flush */
 	uint32_t max;
 	uint32_t spinners; /* threads that may look without sleeping */
@@ -98,6 +99,8 @@ void threads_flush(struct asys_queue *q, bool wake);
 /* Takes offered quick calls back to run them here, and slow ones if no thread could be started;
  * returns how many. */
 unsigned threads_take_back(struct asys_queue *q, uint32_t *ret_slots, unsigned max);
+/* Threads have quick calls of this queue, and no others. */
+bool threads_have_quick_only(const struct asys_queue *q);
 /* Calls offered and not taken by a thread yet. */
 uint32_t threads_offered(const struct asys_queue *q);
 /* As many threads as there are free cores for look for, or run, quick calls right now. */

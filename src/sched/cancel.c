@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Cancel, and deadlines: a binary heap of slots by time. */
-#include "sched/queue.h"
+#include "sched/sched.h"
 #include <stdlib.h>
 
 static const struct engine *engine_of_slot(const struct slot *slot)

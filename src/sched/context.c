@@ -10,8 +10,7 @@
  * io_uring is given up then: a seccomp filter does not see what the ring does, and the kernel's own
  * worker threads keep the old namespaces.
  */
-#include "engine/threads.h"
-#include "sched/queue.h"
+#include "sched/sched.h"
 #include <sys/prctl.h>
 
 static _Atomic uint32_t epoch;

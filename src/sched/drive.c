@@ -2,8 +2,7 @@
 /*
  * The loop of every waiter: end what has ended, start what can start, help, and only then sleep.
  */
-#include "engine/threads.h"
-#include "sched/queue.h"
+#include "sched/sched.h"
 
 #define TAKE_BACK 8u
 
@@ -37,6 +36,7 @@ unsigned reap(struct asys_queue *q)
 void run_here(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
+	uint64_t before;
 	int64_t result;
 
 	slot->state = SLOT_RUNNING;
@@ -45,10 +45,11 @@ void run_here(struct asys_queue *q, uint32_t i)
 		end(q, i, run_measured(q, slot));
 		return;
 	}
-	q->stats.helped++;
+	before = measure_begin(q, slot->call.nr);
 	queue_unlock(q);
 	result = raw_syscall(slot->call.nr, slot->call.arg);
 	queue_lock(q);
+	measure_end(q, slot->call.nr, before);
 	end(q, i, result);
 }
 
@@ -196,8 +197,14 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 
 int drive(struct asys_queue *q, const struct goal *goal)
 {
-	int err = drive_on(q, goal);
+	uint64_t since = 0, done = q->share.done_ns;
+	int err;
 
+	if (unlikely(share_measures(q)))
+		since = clock_now();
+	err = drive_on(q, goal);
+	if (since)
+		share_measured(q, clock_now() - since, q->share.done_ns - done);
 	if (unlikely(q->rescue))
 		rescue_off(q);
 	return err;

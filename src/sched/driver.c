@@ -3,7 +3,7 @@
  * A thread that drives a queue while its users compute: the same loop as every waiter's. It sleeps on
  * the queue's bell; sending rings it.
  */
-#include "sched/queue.h"
+#include "sched/sched.h"
 #include <signal.h>
 
 static void *driver_main(void *arg)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The one place where a call ends. */
-#include "sched/queue.h"
+#include "sched/sched.h"
 
 /* Failure injection may hold an ended call back: it stays HANDED to nobody until its timer fires. */
 static bool hold_back(struct asys_queue *q, uint32_t i, int64_t result)

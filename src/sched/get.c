@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Events go out. */
-#include "sched/queue.h"
+#include "sched/sched.h"
 #include <stdlib.h>
 
 #define KEEP_AT_ONCE 64

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Open, close, and what stands at the door of every function. */
-#include "sched/queue.h"
+#include "sched/sched.h"
 
-#include "engine/threads.h"
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -117,7 +116,7 @@ static void init_fields(struct asys_queue *q, const struct asys_queue_options *o
 	q->cores = o->cores && o->cores < asys_probe()->cores ? o->cores : asys_probe()->cores;
 	q->spin_ns = q->spin_now = o->spin_ns;
 	q->signal = o->signal;
-	q->wake_price_ns = 1;
+	share_init(&q->share);
 	q->max_threads = o->threads;
 	q->uring_off = asys_probe()->uring != 0;
 	q->epoll_fd = q->event_fd = q->user_epoll = q->user_fd = -1;

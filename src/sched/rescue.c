@@ -12,8 +12,7 @@
  * private queues: in a shared one such calls go to threads at once, since any of its users may wait.
  */
 #include "base/cancelpoint.h"
-#include "engine/threads.h"
-#include "sched/queue.h"
+#include "sched/sched.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,20 +117,22 @@ void run_risky(struct asys_queue *q, uint32_t i)
 	struct slot *slot = slot_at(q, i);
 	const struct asys_call *call = &slot->call;
 	int64_t result = -ECANCELED;
+	uint64_t before;
 
 	if (!queue_shared(q) && rescue_on(q)) {
 		flags = 0;
 		cancel_running = &flags;
 		slot->state = SLOT_RUNNING;
 		slot->engine = ASYS_ENGINE_INLINE;
+		before = measure_begin(q, call->nr);
 		result =
 			cancelpoint_syscall(&flags, call->nr, call->arg[0], call->arg[1],
 					    call->arg[2], call->arg[3], call->arg[4], call->arg[5]);
 		cancel_running = NULL;
+		measure_end(q, call->nr, before);
 		if (UNDER_TSAN && result == -EINTR)
 			flags = SLOT_CANCEL; /* its handler runs late, and not in the call */
 		if (!flags || (result != -ECANCELED && result != -EINTR)) {
-			q->stats.helped++;
 			end(q, i, result);
 			return;
 		}

@@ -10,7 +10,7 @@
  *                                   without blocking, else a thread of its own (slow)
  *   quick but measured slow         (a cold disk) io_uring or threads, so that many wait at once
  */
-#include "sched/queue.h"
+#include "sched/sched.h"
 
 #include "syscall_table.h"
 #include <fcntl.h>
@@ -140,11 +140,14 @@ bool open_may_hang(const struct asys_call *call)
 	return (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
 }
 
+/* Work that is shared is counted in what calls cost alone, or what they lose to each other would look
+ * like work (share.h). Slow is slow in any case. */
 void cost_note(struct asys_queue *q, uint32_t nr, uint64_t ns)
 {
 	uint32_t now = ns > COST_MOST_NS ? COST_MOST_NS : (uint32_t)ns;
 
-	if (nr >= ROUTES)
+	if (nr >= ROUTES || (q->cost[nr] && q->cost[nr] < COST_SLOW_NS && ns < COST_SLOW_NS &&
+			     threads_live(q) && !q->share.alone))
 		return;
 	if (!q->cost[nr])
 		q->cost[nr] = now < COST_SLOW_NS / 2 ? now + 1 : COST_SLOW_NS / 2;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A call becomes a slot. */
-#include "engine/threads.h"
-#include "sched/queue.h"
+#include "sched/sched.h"
 
 #include "syscall_table.h"
 #include <asys/call.h>

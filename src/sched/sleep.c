@@ -11,8 +11,7 @@
  * brought something. A thread that needs the sleeper to listen to one engine more rings it.
  */
 #include "engine/ready.h"
-#include "engine/threads.h"
-#include "sched/queue.h"
+#include "sched/sched.h"
 #include <unistd.h>
 
 #define LISTEN_THREADS 1u
@@ -165,6 +164,8 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 	if (unlikely(q->fd_wanted))
 		user_signal(q);
 	kinds = listen_kinds(q);
+	if (kinds != LISTEN_THREADS || !threads_have_quick_only(q))
+		q->share.spoiled = true;
 	if (queue_shared(q) && q->somebody_sleeps) {
 		wait_for_sleeper(q, kinds, when_ns);
 		return 0;

@@ -1,25 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Ready calls are handed to engines, or shared with system call threads.
- *
- * Sharing. Quick calls stay on the client's own list, where no other core's cache gets in the way,
- * until there is somebody to share them with: a thread that is awake, or so much work that waking
- * one pays. Then half of them are offered on the ring; when the client has done its half it takes
- * back what is left there (drive.c). So a single call never leaves the client, and a batch is
- * divided as evenly as it goes.
- */
-#include "engine/threads.h"
-#include "sched/queue.h"
+/* Ready calls are handed to engines. Quick ones are the waiter's (drive.c), or shared (share.c). */
+#include "sched/sched.h"
 
-/* A sleeping thread of another core starts to work about this much later (in a virtual machine). */
-#define WAKE_WORTH_NS 50000u
-#define WAKE_PRICE_MOST 64u
-#define COST_DEFAULT_NS 700u
 #define RING_CROWDED 4096u
-#define SHARE_LEAST 4u
-#define SHARE_MOST 64u
 
-static void unpop(struct asys_queue *q, uint32_t i, unsigned list)
+void unpop(struct asys_queue *q, uint32_t i, unsigned list)
 {
 	struct slot *slot = slot_at(q, i);
 	struct slot_list *l = &q->lists[list][call_priority(&slot->call)];
@@ -169,90 +154,4 @@ void flush_engines(struct asys_queue *q)
 		engine_uring.flush(q);
 	if (q->threads)
 		engine_threads.flush(q);
-}
-
-static uint32_t offer(struct asys_queue *q, uint32_t count)
-{
-	uint32_t n = 0, i;
-
-	for (; n < count && (i = list_take(q, LIST_QUICK)) != NIL; n++) {
-		if (!threads_offer(q, i)) {
-			unpop(q, i, LIST_QUICK);
-			break;
-		}
-	}
-	return n;
-}
-
-void share_all(struct asys_queue *q)
-{
-	if (q->nlist[LIST_QUICK] && q->engine != ASYS_ENGINE_INLINE) {
-		context_check(q);
-		offer(q, q->nlist[LIST_QUICK]);
-		threads_flush(q, true);
-	}
-}
-
-static uint64_t quick_work_ns(const struct asys_queue *q)
-{
-	uint32_t i = NIL, nr, ns;
-
-	for (unsigned p = 0; p < 3 && i == NIL; p++)
-		i = q->lists[LIST_QUICK][p].head;
-	if (i == NIL)
-		return 0;
-	nr = q->pool.slots[i].call.nr;
-	ns = nr < ROUTES && q->cost[nr] ? q->cost[nr] : COST_DEFAULT_NS;
-	return (uint64_t)ns * q->nlist[LIST_QUICK];
-}
-
-/* What threads took since the last time tells whether waking one was worth its price; on a machine
- * whose other cores are busy it is not. */
-static void adapt_price(struct asys_queue *q, uint64_t call_ns)
-{
-	uint64_t taken = q->stats.by_engine[ASYS_ENGINE_THREADS] - q->woken_taken;
-
-	q->woken_taken = q->stats.by_engine[ASYS_ENGINE_THREADS];
-	if (taken * call_ns < WAKE_WORTH_NS)
-		q->wake_price_ns *= 2;
-	else
-		q->wake_price_ns /= 2;
-	if (q->wake_price_ns < WAKE_WORTH_NS)
-		q->wake_price_ns = WAKE_WORTH_NS;
-	if (q->wake_price_ns > WAKE_WORTH_NS * WAKE_PRICE_MOST)
-		q->wake_price_ns = WAKE_WORTH_NS * WAKE_PRICE_MOST;
-}
-
-/*
- * To rent or to buy: the client runs by itself what it could have shared until that adds up to the
- * price of waking a thread, and then wakes one. So small batches in close succession get a second
- * core, and a single small batch does not pay for one.
- */
-static bool worth_waking(struct asys_queue *q)
-{
-	uint64_t work = quick_work_ns(q);
-
-	q->unshared_ns += work / 2;
-	if (q->unshared_ns < q->wake_price_ns)
-		return false;
-	q->unshared_ns = 0;
-	adapt_price(q, work / q->nlist[LIST_QUICK]);
-	return true;
-}
-
-void share_some(struct asys_queue *q)
-{
-	uint32_t n = q->nlist[LIST_QUICK];
-	bool awake;
-
-	if (n < SHARE_LEAST || q->cores < 2 || q->engine == ASYS_ENGINE_INLINE ||
-	    threads_offered(q))
-		return;
-	awake = threads_awake(q);
-	if (!awake && !worth_waking(q))
-		return;
-	context_check(q);
-	n /= 2;
-	if (offer(q, n > SHARE_MOST ? SHARE_MOST : n))
-		threads_flush(q, !awake);
 }

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stations of a call between sending and its event, and what they say to each other.
+ *
+ *   send.c     a call becomes a slot: waiting (chain/), or on a list of ready calls
+ *   route.c    who serves a call number on this queue
+ *   start.c    ready calls are handed to engines
+ *   share.c    quick calls, which the waiter runs, are shared with system call threads
+ *   drive.c    the loop of every waiter: end what has ended, start, help, else sleep
+ *   rescue.c   a waiter that hangs in a call gets out of it
+ *   sleep.c    spin, then sleep, on everything that can bring an end at once
+ *   end.c      the one place where a call ends: releases dependents, makes the event
+ *   get.c      events go out
+ *   cancel.c   cancel and deadlines
+ *   context.c  threads follow a change of the sender's rights
+ *   driver.c   a thread that drives, for queues that ask for it
+ */
+#ifndef SCHED_SCHED_H
+#define SCHED_SCHED_H
+
+#include "engine/threads.h"
+#include "sched/queue.h"
+
+/* sleep.c, shared queues: something ended that others may wait for; there is something new to do for
+ * whoever sleeps for all, true if he had to be woken. */
+void tell_others(struct asys_queue *q);
+bool poke_sleeper(struct asys_queue *q);
+
+/* Whoever lets the lock go says what has ended meanwhile: the sleeper did not see it. */
+static inline void queue_unlock(struct asys_queue *q)
+{
+	if (likely(!queue_shared(q)))
+		return;
+	if (q->news)
+		tell_others(q);
+	pthread_mutex_unlock(&q->lock);
+}
+
+/* queue.c: what is rare at the door. */
+int queue_enter_child(void); /* -ECHILD with message */
+
+/* sleep.c: asys_queue_fd was asked for: leaving, it shall poll; entering again. */
+void user_wait_begin(struct asys_queue *q);
+void user_wait_end(struct asys_queue *q);
+
+/* Entering and leaving every public function. 0, or -ECHILD in a forked child. */
+static inline int queue_enter(struct asys_queue *q)
+{
+	if (unlikely(!*q->mark))
+		return queue_enter_child();
+	queue_lock(q);
+	if (unlikely(q->fd_wanted))
+		user_wait_end(q);
+	return 0;
+}
+
+static inline void queue_leave(struct asys_queue *q)
+{
+	if (unlikely(q->fd_wanted))
+		user_wait_begin(q);
+	queue_unlock(q);
+}
+
+/* route.c */
+void route_init(struct asys_queue *q);
+int engine_from_environment(uint32_t *engine); /* 0, or -EINVAL with message */
+
+/* send.c */
+void next_calls_free(struct asys_queue *q);
+const void *thread_key(void); /* different for every thread that lives */
+
+/* context.c: change of the sender's rights or namespaces */
+bool context_call(const struct asys_call *call); /* it will change them */
+void context_leave(struct asys_queue *q);	 /* threads that are not inside a call leave now */
+void context_changed(void);		  /* this process's queues renew before their next call */
+void context_check(struct asys_queue *q); /* renews this one if a change happened */
+void context_init(struct asys_queue *q);
+
+/* start.c */
+void start_all(struct asys_queue *q); /* what is ready and not quick goes where it belongs */
+void flush_engines(struct asys_queue *q);
+void unpop(struct asys_queue *q, uint32_t i, unsigned list); /* back to where it was taken from */
+
+/* share.c: quick calls, see share.h */
+void share_init(struct share *share);
+void share_all(struct asys_queue *q);	   /* nobody will wait now: threads get them all */
+void share_some(struct asys_queue *q);	   /* part of them, where that is a gain */
+bool share_measures(struct asys_queue *q); /* the wait that begins now is to be measured */
+void share_measured(struct asys_queue *q, uint64_t ns, uint64_t work_ns); /* it took so long */
+
+/* drive.c: what a waiter waits for */
+struct goal {
+	uint32_t ended; /* nended reaches this, or ... */
+	uint32_t slot;	/* ... the call `id` in this slot is over (NIL: none), or ... */
+	int64_t id;
+	uint32_t inflight; /* ... no more than so many are in flight */
+	uint64_t when_ns;  /* gives up then; UINT64_MAX: never */
+	const bool *stop;  /* ... or this is set; may be NULL */
+};
+
+/* 0 when the goal is reached; -ETIME; -EINTR (a signal handler ran); -ENODATA (nothing that is in
+ * flight can bring an end). */
+int drive(struct asys_queue *q, const struct goal *goal);
+unsigned reap(struct asys_queue *q);
+void run_here(struct asys_queue *q, uint32_t i); /* the call runs in this thread now, and ends */
+
+/* rescue.c: calls that may hang, in a waiter. */
+void run_risky(struct asys_queue *q, uint32_t i); /* runs here and ends, or goes to LIST_START */
+/* A call in this thread ended with -EINTR: made again if it was the timer's signal. */
+int64_t rescue_rerun(struct asys_queue *q, const struct slot *slot, int64_t result);
+void rescue_off(struct asys_queue *q); /* the waiter stops waiting */
+void rescue_close(struct asys_queue *q);
+
+#define LATELY_NS 1000000u
+
+/* Around a call that the client runs itself, of which one in COST_EVERY is timed. Begin returns when
+ * that was, or 0. */
+static inline uint64_t measure_begin(struct asys_queue *q, uint32_t nr)
+{
+	q->stats.helped++;
+	q->share.done_ns += cost_of(q, nr);
+	return likely(nr >= ROUTES || (++q->tick % COST_EVERY && q->cost[nr])) ? 0 : clock_now();
+}
+
+static inline void measure_end(struct asys_queue *q, uint32_t nr, uint64_t before)
+{
+	if (likely(!before))
+		return;
+	if (before - q->sampled_ns > LATELY_NS)
+		q->share.unshared_ns = 0;
+	q->sampled_ns = before;
+	cost_note(q, nr, clock_now() - before);
+}
+
+/* Runs the call in this thread. Nothing else is done about it. */
+static inline int64_t run_measured(struct asys_queue *q, const struct slot *slot)
+{
+	uint32_t nr = slot->call.nr;
+	uint64_t before = measure_begin(q, nr);
+	int64_t result = raw_syscall(nr, slot->call.arg);
+
+	measure_end(q, nr, before);
+	if (unlikely(result == -EINTR && q->rescue))
+		result = rescue_rerun(q, slot, result);
+	return result;
+}
+
+/* A quiet call that succeeded leaves no event: its slot is free, or another call's already. */
+static inline bool slot_over(const struct slot *slot, int64_t id)
+{
+	return slot->state == SLOT_ENDED || slot->state == SLOT_FREE || slot->id != id;
+}
+
+bool may_help(const struct asys_queue *q);		/* a waiter may run quick calls */
+uint32_t queue_outstanding(const struct asys_queue *q); /* handed to engines */
+
+/* sleep.c */
+int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns); /* 0, -EINTR */
+
+/* cancel.c */
+int timer_add(struct asys_queue *q, uint32_t i); /* 0 or -ENOMEM */
+void timer_remove(struct asys_queue *q, uint32_t i);
+uint64_t timers_next(const struct asys_queue *q); /* ns, UINT64_MAX if none */
+void timers_run(struct asys_queue *q);
+void cancel_slot(struct asys_queue *q, uint32_t i);
+
+/* get.c */
+bool backlog_keep(struct asys_queue *q); /* frees slots of ended calls; false: no memory */
+
+/* driver.c */
+int driver_start(struct asys_queue *q);
+void driver_stop(struct asys_queue *q);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "sched/sched.h"
+
+/* A sleeping thread of another core starts to work about this much later (in a virtual machine). */
+#define WAKE_WORTH_NS 50000u
+#define SHARE_LEAST 4u
+#define SHARE_MOST 64u
+
+#define WINDOW_NS 200000u
+#define MEASURED_ALWAYS \
+	16u /* calls on the list when the wait begins; of smaller waits one in ... */
+#define MEASURED_SELDOM 8u
+#define PAUSE_LEAST 4u
+#define PAUSE_MOST 8192u
+#define TRIAL_LEAST 32u
+#define TRIAL_MOST 1024u
+
+void share_init(struct share *share)
+{
+	*share = (struct share){
+		.windows = TRIAL_LEAST, .pause = PAUSE_LEAST, .trial = TRIAL_LEAST, .skip = true
+	};
+}
+
+static uint32_t offer(struct asys_queue *q, uint32_t count)
+{
+	uint32_t n = 0, i;
+
+	for (; n < count && (i = list_take(q, LIST_QUICK)) != NIL; n++) {
+		if (!threads_offer(q, i)) {
+			unpop(q, i, LIST_QUICK);
+			break;
+		}
+	}
+	return n;
+}
+
+void share_all(struct asys_queue *q)
+{
+	if (q->nlist[LIST_QUICK] && q->engine != ASYS_ENGINE_INLINE) {
+		context_check(q);
+		offer(q, q->nlist[LIST_QUICK]);
+		threads_flush(q, true);
+	}
+}
+
+static uint64_t quick_work_ns(const struct asys_queue *q)
+{
+	uint32_t i = NIL;
+
+	for (unsigned p = 0; p < 3 && i == NIL; p++)
+		i = q->lists[LIST_QUICK][p].head;
+	if (i == NIL)
+		return 0;
+	return (uint64_t)cost_of(q, q->pool.slots[i].call.nr) * q->nlist[LIST_QUICK];
+}
+
+/*
+ * To rent or to buy: the client runs by itself what it could have shared until that adds up to the
+ * price of waking a thread, and then wakes one. So small batches in close succession get a second
+ * core, and a single small batch does not pay for one.
+ */
+static bool worth_waking(struct asys_queue *q)
+{
+	q->share.unshared_ns += quick_work_ns(q) / 2;
+	if (q->share.unshared_ns < WAKE_WORTH_NS)
+		return false;
+	q->share.unshared_ns = 0;
+	return true;
+}
+
+void share_some(struct asys_queue *q)
+{
+	uint32_t n = q->nlist[LIST_QUICK];
+	bool awake;
+
+	if (n < SHARE_LEAST || q->share.alone || q->cores < 2 || q->engine == ASYS_ENGINE_INLINE ||
+	    threads_offered(q))
+		return;
+	awake = threads_awake(q);
+	if (!awake && !worth_waking(q))
+		return;
+	context_check(q);
+	n /= 2;
+	if (offer(q, n > SHARE_MOST ? SHARE_MOST : n))
+		threads_flush(q, !awake);
+}
+
+static void go_alone(struct share *s, uint32_t windows)
+{
+	s->alone = true;
+	s->skip = true;
+	s->windows = windows;
+}
+
+static void go_shared(struct share *s)
+{
+	s->alone = false;
+	s->skip = true;
+	s->speed_shared = 0;
+	s->windows = s->trial;
+}
+
+static uint32_t smoothed(uint32_t old, uint32_t now)
+{
+	return old ? old - old / 4 + now / 4 : now;
+}
+
+static uint32_t twice(uint32_t windows, uint32_t most)
+{
+	return windows * 2 < most ? windows * 2 : most;
+}
+
+static void judge(struct share *s, uint32_t speed)
+{
+	if (s->alone) {
+		s->speed_alone = smoothed(s->speed_alone, speed);
+		if (!--s->windows)
+			go_shared(s);
+		return;
+	}
+	s->speed_shared = smoothed(s->speed_shared, speed);
+	if (s->speed_alone && s->speed_shared < s->speed_alone + s->speed_alone / 16) {
+		go_alone(s, s->pause);
+		s->pause = twice(s->pause, PAUSE_MOST);
+		s->trial = TRIAL_LEAST;
+	} else if (!--s->windows) {
+		go_alone(s, 1);
+		s->pause = PAUSE_LEAST;
+		s->trial = twice(s->trial, TRIAL_MOST);
+	}
+}
+
+bool share_measures(struct asys_queue *q)
+{
+	uint32_t n = q->nlist[LIST_QUICK];
+
+	if (n < SHARE_LEAST || !threads_live(q))
+		return false;
+	return n >= MEASURED_ALWAYS || ++q->share.drives % MEASURED_SELDOM == 0;
+}
+
+void share_measured(struct asys_queue *q, uint64_t ns, uint64_t work_ns)
+{
+	struct share *s = &q->share;
+	uint64_t speed;
+
+	if (s->spoiled) {
+		s->spoiled = false;
+		return;
+	}
+	s->busy_ns += ns;
+	s->work_ns += work_ns;
+	if (s->busy_ns < WINDOW_NS)
+		return;
+	speed = s->work_ns * 1024 / s->busy_ns;
+	s->busy_ns = s->work_ns = 0;
+	if (s->skip)
+		s->skip = false;
+	else
+		judge(s, speed > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)speed);
+}
