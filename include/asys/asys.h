@@ -4,6 +4,7 @@
 #define ASYS_ASYS_H
 
 #include <asys/call.h>
+#include <asys/chain.h>
 #include <asys/queue.h>
 #include <asys/syscalls.h>
 #include <asys/table.h>

@@ -50,6 +50,10 @@ ASYS_API uint64_t asys_now(void);
 ASYS_API asys_id asys_send6(struct asys_queue *queue, uint64_t head, uint64_t a0, uint64_t a1,
 			    uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
 
+/* A step of a chain instead, see asys/chain.h: what the wrappers use where they are given a chain. */
+ASYS_API asys_id asys_chain_add6(struct asys_chain *chain, uint64_t head, uint64_t a0, uint64_t a1,
+				 uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
+
 /*
  * Any call by its number, also one newer than the table (then it is taken for one that any thread
  * may run and that may block for ever). Words as the kernel takes them.

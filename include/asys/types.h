@@ -15,6 +15,7 @@ extern "C" {
 #define ASYS_API __attribute__((visibility("default")))
 
 struct asys_queue;
+struct asys_chain; /* asys/chain.h */
 
 /*
  * Names one call of one queue, from sending until its event has been got.

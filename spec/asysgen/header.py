@@ -11,7 +11,7 @@ TOP = """\
  * One wrapper for every system call of Linux %s, made from spec/syscalls.tbl; do not edit.
  *
  * asys_read(q, fd, buf, count) queues read(fd, buf, count) on q and returns its id; asys_error()
- * of that id tells if it could not be queued. Each argument is a value of the C type of the
+ * of that id tells if it could not be queued. If q is a chain, it adds a step to it. Each argument is a value of the C type of the
  * manual page, or the id of an earlier call of q: then it is that call's result. Arguments of type
  * "word" take any integer or pointer. Every argument is evaluated once. The calls are the kernel's
  * own, which now and then differ from those of the C library: see asys_calls(3).
@@ -49,6 +49,13 @@ ASYS_INLINE_ struct asys_arg_ asys_arg_ref_(asys_id id)
 
 	return arg;
 }
+
+"""
+
+TO_C = """\
+/* By what `q` is: a queue or a chain. */
+#define ASYS_TO_(q, n) \\
+	_Generic((q), struct asys_chain *: asys_chain_wrap##n##_, default: asys_wrap##n##_)
 
 """
 
@@ -159,16 +166,20 @@ def declarations(calls):
     return "".join("%s %s;\n" % tag for tag in sorted(tags)) + ("\n" if tags else "")
 
 
-def senders():
-    """asys_send<n>_: a call of n words."""
+def senders(chain_name):
+    """asys_wrap<n>_: a call of n words, sent; in C, asys_chain_wrap<n>_: added to a chain. In C++ both
+    have one name."""
     out = []
     for count in range(model.ARGS_MAX + 1):
         params = "".join(", struct asys_arg_ a%d" % i for i in range(count))
         flags = "".join(" | (uint64_t)(a%d.ref << %d) << 32" % (i, i) for i in range(count))
         words = "".join(", a%d.word" % i for i in range(count))
         rest = ", 0" * (model.ARGS_MAX - count)
-        out.append("ASYS_INLINE_ asys_id asys_wrap%d_(struct asys_queue *q, uint32_t nr%s)\n{\n"
-                   "\treturn asys_send6(q, nr%s%s%s);\n}\n\n" % (count, params, flags, words, rest))
+        for name, target, function in (("wrap", "queue", "send6"),
+                                       (chain_name, "chain", "chain_add6")):
+            out.append("ASYS_INLINE_ asys_id asys_%s%d_(struct asys_%s *q, uint32_t nr%s)\n{\n"
+                       "\treturn asys_%s(q, nr%s%s%s);\n}\n\n" %
+                       (name, count, target, params, function, flags, words, rest))
     return "".join(out)
 
 
@@ -215,7 +226,7 @@ def wrapper_c(call):
         else:
             words.append("ASYS_ARG_(%s, %s)" % (arg.ctype.slug, arg.name))
     head = "#define asys_%s(q%s)" % (call.name, names)
-    return "%s \\\n\tasys_wrap%d_((q), ASYS_NR_%s%s)\n" % (
+    return "%s \\\n\tASYS_TO_(q, %d)((q), ASYS_NR_%s%s)\n" % (
         head, len(words), call.name, "".join(", \\\n\t\t" + word for word in words))
 
 
@@ -225,8 +236,8 @@ def wrapper_cxx(call):
         ctype = "asys_word_" if arg.ctype.text == model.WORD else "asys_value_<%s>" % arg.ctype.text
         params.append(", %s %s" % (ctype, arg.name))
     words = [arg.name if arg.ctype else zero(arg, True) for arg in call.args]
-    return "ASYS_INLINE_ asys_id asys_%s(struct asys_queue *q%s)\n{\n\treturn asys_wrap%d_(q, " \
-        "ASYS_NR_%s%s);\n}\n" % (call.name, "".join(params), len(words), call.name,
+    return "template <typename To> ASYS_INLINE_ asys_id asys_%s(To *q%s)\n{\n" \
+        "\treturn asys_wrap%d_(q, ASYS_NR_%s%s);\n}\n" % (call.name, "".join(params), len(words), call.name,
                                "".join(", " + word for word in words))
 
 
@@ -249,7 +260,8 @@ def wrappers(calls, write):
 def header(sections):
     calls = all_calls(sections)
     return "".join([
-        TOP % model.KERNEL, numbers(calls), declarations(calls), COMMON, senders(),
-        "#ifdef __cplusplus\n\n", CXX, wrappers(calls, wrapper_cxx),
-        "#else /* C */\n\n", WORD_C, converters(calls), wrappers(calls, wrapper_c),
+        TOP % model.KERNEL, numbers(calls), declarations(calls), COMMON,
+        "#ifdef __cplusplus\n\n", senders("wrap"), CXX, wrappers(calls, wrapper_cxx),
+        "#else /* C */\n\n", senders("chain_wrap"), TO_C, WORD_C, converters(calls),
+        wrappers(calls, wrapper_c),
         "#endif\n#endif\n"])

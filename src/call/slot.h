@@ -53,6 +53,17 @@ enum slot_state {
 /* slot.list: which list a READY slot is on (times three priorities). */
 enum { LIST_QUICK, LIST_START, LIST_HOME, LIST_KINDS };
 
+/* Slots of chains: call.user points to the instance (chain/run.h). */
+enum slot_chain {
+	SLOT_NO_CHAIN,
+	SLOT_SENDING, /* a sending's own: stands for it, or runs its step instance.own_step */
+	SLOT_STEP,    /* one more for a step, which is number `pending` */
+};
+
+/* Call numbers that no kernel has: a sending as a whole; a timer step. */
+#define CALL_CHAIN 0x10000u
+#define CALL_TIMER 0x10001u
+
 struct slot {
 	struct asys_call call;
 	/* line 1 */
@@ -61,19 +72,20 @@ struct slot {
 	uint64_t deadline; /* ns; 0: none */
 	uint32_t next, prev;
 	uint32_t edges;	  /* first edge to a call that waits for this one, or NIL */
-	uint32_t pending; /* calls that this one still waits for */
+	uint32_t pending; /* calls that this one still waits for; SLOT_STEP: the step's number */
 	uint32_t timer;	  /* index in the deadline heap + 1; 0: not in it */
 	uint32_t aux;	  /* of the engine that has it (threads: position in the ring) */
 	union {
 		struct {
-			uint8_t state;	    /* enum slot_state; the low byte of state_word */
-			uint8_t engine;	    /* enum asys_engine that runs or ran it; AUTO: none */
-			uint8_t list;	    /* LIST_... */
-			uint8_t lane;	    /* of the threads engine */
-			uint8_t timed_out;  /* by its deadline: -ECANCELED becomes -ETIME */
-			uint8_t doomed;	    /* ends with `result` without running */
-			uint8_t held;	    /* failure injection said when it ends */
-			uint8_t own_thread; /* hung once in a waiter: runs on a thread */
+			uint8_t state;	   /* enum slot_state; the low byte of state_word */
+			uint8_t engine;	   /* enum asys_engine that runs or ran it; AUTO: none */
+			uint8_t list;	   /* LIST_... */
+			uint8_t lane;	   /* of the threads engine */
+			uint8_t timed_out; /* by its deadline: -ECANCELED becomes -ETIME */
+			uint8_t doomed;	   /* ends with `result` without running */
+			uint8_t held;	   /* failure injection said when it ends */
+			uint8_t own_thread : 1; /* hung once in a waiter: runs on a thread */
+			uint8_t chain : 2;	/* enum slot_chain */
 		};
 		uint64_t state_word; /* all of these, set by one store */
 	};

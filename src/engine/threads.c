@@ -206,6 +206,7 @@ static bool push(struct asys_queue *q, uint32_t i, enum lane lane)
 	slot->state = SLOT_HANDED;
 	slot->engine = ASYS_ENGINE_THREADS;
 	t->outstanding++;
+	t->forks_out += slot->call.nr == CALL_CHAIN && chain_forks(slot);
 	if (lane == LANE_SLOW) {
 		t->new_slow++;
 		t->slow_out++;
@@ -217,7 +218,10 @@ static bool push(struct asys_queue *q, uint32_t i, enum lane lane)
 
 bool threads_offer(struct asys_queue *q, uint32_t i)
 {
-	enum lane lane = may_hang(&slot_at(q, i)->call) ? LANE_HANGING : LANE_QUICK;
+	const struct slot *slot = slot_at(q, i);
+	enum lane lane = slot->call.nr == CALL_CHAIN ? chain_lane(q, slot) :
+			 may_hang(&slot->call)	     ? LANE_HANGING :
+						       LANE_QUICK;
 
 	return (q->threads || !threads_open(q)) && push(q, i, lane);
 }
@@ -283,6 +287,7 @@ static void over(struct threads *t, const struct slot *slot)
 {
 	t->outstanding--;
 	t->slow_out -= slot->lane == LANE_SLOW;
+	t->forks_out -= slot->call.nr == CALL_CHAIN && chain_forks(slot);
 }
 
 static unsigned reap_results(struct asys_queue *q)
@@ -297,14 +302,25 @@ static unsigned reap_results(struct asys_queue *q)
 	while (result_pop(&t->results, &i, &result)) {
 		result_prefetch(&t->results);
 		over(t, slot_at(q, i));
-		q->share.done_ns += cost_of(q, slot_at(q, i)->call.nr);
 		n++;
+		if (unlikely(slot_at(q, i)->call.nr == CALL_CHAIN)) {
+			chain_returned(q, i);
+			continue;
+		}
+		q->share.done_ns += cost_of(q, slot_at(q, i)->call.nr);
 		end(q, i, result);
 	}
 	nr = n ? atomic_exchange_explicit(&t->cost_nr, 0, memory_order_acquire) : 0;
 	if (nr)
 		cost_note(q, nr - 1, atomic_load_explicit(&t->cost_ns, memory_order_relaxed));
 	return n;
+}
+
+static void send_signal(struct asys_queue *q, struct worker *w)
+{
+	raw_call(SYS_tgkill, (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0), (uint64_t)w->tid,
+		 (uint64_t)q->threads->signal, 0);
+	q->stats.traps += 2;
 }
 
 /* T3. The bit first, then a look at who runs the call: pairs with run_call. */
@@ -320,9 +336,7 @@ static void signal_runner(struct asys_queue *q, uint32_t i)
 			continue;
 		pthread_mutex_lock(&w->cancel_lock);
 		if (atomic_load_explicit(&w->current, memory_order_seq_cst) == i + 1) {
-			raw_call(SYS_tgkill, (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0),
-				 (uint64_t)w->tid, (uint64_t)t->signal, 0);
-			q->stats.traps += 2;
+			send_signal(q, w);
 		}
 		pthread_mutex_unlock(&w->cancel_lock);
 		return;
@@ -342,6 +356,29 @@ static void cancel(struct asys_queue *q, uint32_t i)
 	}
 	__atomic_fetch_or(&slot->call.flags, SLOT_CANCEL, __ATOMIC_SEQ_CST);
 	signal_runner(q, i);
+}
+
+void threads_unhang(struct asys_queue *q)
+{
+	struct threads *t = q->threads;
+
+	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
+		struct worker *w = &t->workers[k];
+		uint32_t now, i;
+
+		if (!w->used)
+			continue;
+		now = atomic_load_explicit(&w->hanging, memory_order_seq_cst);
+		pthread_mutex_lock(&w->cancel_lock);
+		i = atomic_load_explicit(&w->current, memory_order_seq_cst);
+		if (now && now == w->seen_hanging && i) {
+			__atomic_fetch_or(&slot_at(q, i - 1)->call.flags, SLOT_CANCEL,
+					  __ATOMIC_SEQ_CST);
+			send_signal(q, w);
+		}
+		pthread_mutex_unlock(&w->cancel_lock);
+		w->seen_hanging = now;
+	}
 }
 
 bool threads_live(const struct asys_queue *q)

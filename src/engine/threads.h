@@ -57,11 +57,15 @@ struct worker {
 	alignas(CACHE_PAIR) _Atomic uint32_t current; /* slot + 1 of the call being run, 0: none */
 	_Atomic uint32_t phase;			      /* enum worker_phase */
 	_Atomic uint32_t gone;			      /* it will touch nothing any more: join it */
+	_Atomic uint32_t
+		hanging; /* count of a call that may hang while its chain could go on; 0: none */
+	uint32_t seen_hanging; /* client: as of the last look */
 	uint32_t generation;
 	struct crew *crew;
 	uint32_t used; /* client: there is a thread to join */
 	int32_t tid;
-	bool quick; /* its own: counted in quick_running, not in looking */
+	uint32_t hangs; /* its own: counts calls that might have hung */
+	bool quick;	/* its own: counted in quick_running, not in looking */
 	pthread_mutex_t cancel_lock;
 	pthread_t thread;
 	struct asys_queue *q;
@@ -82,7 +86,8 @@ struct threads {
 	/* the client's own */
 	alignas(CACHE_PAIR) struct crew *crew; /* of the present generation */
 	uint32_t outstanding;
-	uint32_t slow_out;	      /* of these, slow ones */
+	uint32_t slow_out;  /* of these, slow ones */
+	uint32_t forks_out; /* ... chains in which a call may hang while others could go on */
 	uint32_t new_quick, new_slow; /* pushed since the last flush */
 	uint32_t max;
 	uint32_t spinners; /* threads that may look without sleeping */
@@ -111,6 +116,10 @@ bool threads_may_have_result(const struct asys_queue *q);
 bool threads_live(const struct asys_queue *q);
 bool threads_stuck(const struct asys_queue *q); /* calls wait for threads that cannot be had */
 void threads_renew(struct asys_queue *q);
+/* Ends what has hung since the last look in a chain that could go on otherwise: the client gives that
+ * call a thread of its own. */
+void threads_unhang(struct asys_queue *q);
+#define UNHANG_NS 2000000u		/* how often to look while forks_out */
 int threads_open(struct asys_queue *q); /* rings only; 0 or -ENOMEM */
 
 /* worker.c */

@@ -2,8 +2,8 @@
 /*
  * A system call thread: threads.h has the protocol.
  */
+#include "engine/worker.h"
 #include "base/cancelpoint.h"
-#include "engine/threads.h"
 #include "sched/queue.h"
 #include <signal.h>
 
@@ -11,9 +11,8 @@
 #define IDLE_EXIT_NS 500000000u
 #define SPIN_LEAST_NS 2000u
 
-/* After a call that was asked to end: the signal, if one was sent, is taken here and not by the
- * next call. Whoever sent it has let go of cancel_lock by then, so it is pending; a trap takes it. */
-static void absorb_signal(struct worker *w)
+/* Whoever sent it has let go of cancel_lock by then, so it is pending; a trap takes it. */
+void absorb_signal(struct worker *w)
 {
 	pthread_mutex_lock(&w->cancel_lock);
 	raw_call(SYS_getpid, 0, 0, 0, 0);
@@ -40,12 +39,31 @@ static int64_t run_call(struct worker *w, uint32_t i)
 	return result;
 }
 
+/* What a sending's client has to do something about is told at once, however many ends it waits for. */
+static void run_chain_and_publish(struct worker *w, uint32_t i)
+{
+	bool ended = worker_run_chain(w, i);
+
+	result_push(&w->q->threads->results, i, 0);
+	if (ended)
+		bell_ring(&w->q->bell, 1);
+	else
+		bell_ring_now(&w->q->bell);
+}
+
 static void run_and_publish(struct worker *w, uint32_t i, bool measure)
 {
 	struct threads *t = w->q->threads;
 	uint32_t nr = slot_at(w->q, i)->call.nr;
-	uint64_t before = measure ? clock_now() : 0;
-	int64_t result = run_call(w, i);
+	uint64_t before;
+	int64_t result;
+
+	if (unlikely(nr == CALL_CHAIN)) {
+		run_chain_and_publish(w, i);
+		return;
+	}
+	before = measure ? clock_now() : 0;
+	result = run_call(w, i);
 
 	if (measure) {
 		uint64_t ns = clock_now() - before;
@@ -121,7 +139,7 @@ static bool take_slow(struct worker *w)
 	return any;
 }
 
-static bool may_go_on(struct worker *w)
+bool worker_may_go_on(struct worker *w)
 {
 	struct threads *t = w->q->threads;
 
@@ -214,7 +232,7 @@ void *worker_main(void *arg)
 		uint32_t seen = atomic_load_explicit(&t->pushes, memory_order_acquire);
 		bool found;
 
-		if (!may_go_on(w)) {
+		if (!worker_may_go_on(w)) {
 			leave(w);
 			break;
 		}

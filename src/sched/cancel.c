@@ -19,6 +19,8 @@ void cancel_slot(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
 
+	if (unlikely(slot->chain == SLOT_SENDING) && !chain_asked_to_end(q, i))
+		return;
 	switch ((enum slot_state)slot->state) {
 	case SLOT_WAITING:
 		q->nwaiting--;
@@ -37,7 +39,9 @@ void cancel_slot(struct asys_queue *q, uint32_t i)
 		engine_of_slot(slot)->cancel(q, i);
 		break;
 	case SLOT_HELD:
-		end(q, i, slot->result);
+		if (slot->timer)
+			timer_remove(q, i);
+		end(q, i, slot->call.nr == CALL_TIMER ? -ECANCELED : slot->result);
 		break;
 	case SLOT_RUNNING: /* in another thread that helps: it cannot last */
 	case SLOT_FREE:
@@ -54,7 +58,9 @@ static int cancel_locked(struct asys_queue *q, asys_id id)
 	if (i == NIL)
 		return backlog_find(q, id.value) ? -EALREADY : slot_find_error(&q->pool, id.value);
 	slot = slot_at(q, i);
-	if (slot->state == SLOT_ENDED || slot->state == SLOT_HELD || slot_cancelled(slot))
+	if (slot->chain == SLOT_SENDING ?
+		    slot->state == SLOT_ENDED || slot_asked_to_end(slot) :
+		    slot->state == SLOT_ENDED || slot->state == SLOT_HELD || slot_cancelled(slot))
 		return -EALREADY;
 	cancel_slot(q, i);
 	return 0;
@@ -80,7 +86,8 @@ ASYS_API int asys_queue_cancel_all(struct asys_queue *q)
 	for (uint32_t i = 0; i < q->pool.fresh && q->inflight; i++) {
 		const struct slot *slot = slot_at(q, i);
 
-		if (slot->state != SLOT_FREE && !cancel_locked(q, (asys_id){ slot->id }))
+		if (slot->state != SLOT_FREE && slot->chain != SLOT_STEP &&
+		    !cancel_locked(q, (asys_id){ slot->id }))
 			n++;
 	}
 	queue_leave(q);
@@ -171,7 +178,7 @@ void timers_run(struct asys_queue *q)
 		timer_remove(q, i);
 		if (slot->state == SLOT_HELD) {
 			end(q, i, slot->result);
-		} else if (!slot_cancelled(slot)) {
+		} else if (!slot_asked_to_end(slot)) {
 			slot->timed_out = 1;
 			cancel_slot(q, i);
 		}

@@ -39,10 +39,14 @@ void run_here(struct asys_queue *q, uint32_t i)
 	uint64_t before;
 	int64_t result;
 
+	if (unlikely(slot->call.nr == CALL_CHAIN)) {
+		chain_run(q, i);
+		return;
+	}
 	slot->state = SLOT_RUNNING;
 	slot->engine = ASYS_ENGINE_INLINE;
 	if (likely(!queue_shared(q))) {
-		end(q, i, run_measured(q, slot));
+		end(q, i, run_measured(q, &slot->call));
 		return;
 	}
 	before = measure_begin(q, slot->call.nr);
@@ -105,7 +109,8 @@ static bool help_shared(struct asys_queue *q)
 	unsigned n = threads_take_back(q, slots, TAKE_BACK);
 
 	for (unsigned k = 0; k < n; k++) {
-		if (unlikely(slot_at(q, slots[k])->lane == LANE_SLOW))
+		if (unlikely(slot_at(q, slots[k])->lane == LANE_SLOW &&
+			     slot_at(q, slots[k])->call.nr != CALL_CHAIN))
 			end(q, slots[k], -EAGAIN); /* threads_stuck: as in start_without_thread */
 		else
 			run_quick(q, slots[k]);
@@ -120,9 +125,9 @@ static bool help_shared(struct asys_queue *q)
  */
 static bool alone(const struct asys_queue *q, const struct goal *goal)
 {
-	return q->inflight == 1 && q->nlist[LIST_START] == 1 && goal->when_ns == UINT64_MAX &&
-	       q->engine == ASYS_ENGINE_AUTO && !q->timers.count && may_help(q) &&
-	       !queue_shared(q) && !q->closing && !q->fault;
+	return q->inflight == 1 && q->nlist[LIST_START] == 1 && !q->nsteps &&
+	       goal->when_ns == UINT64_MAX && q->engine == ASYS_ENGINE_AUTO && !q->timers.count &&
+	       may_help(q) && !queue_shared(q) && !q->closing && !q->fault;
 }
 
 static void run_alone(struct asys_queue *q)
@@ -161,6 +166,13 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 			reap(q);
 		if (reached(q, goal))
 			return 0;
+		if (unlikely(q->chains)) {
+			chains_run(q, may_help(q));
+			if (reached(q, goal))
+				return 0;
+			if (late(goal))
+				return -ETIME;
+		}
 		if (unlikely(alone(q, goal))) {
 			run_alone(q);
 			continue;

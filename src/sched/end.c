@@ -32,6 +32,8 @@ void end(struct asys_queue *q, uint32_t i, int64_t result)
 
 	if (unlikely(q->fault) && hold_back(q, i, result))
 		return;
+	if (unlikely(slot->chain) && chain_takes(q, i, result))
+		return;
 	if (unlikely(slot->timed_out) && result == -ECANCELED)
 		result = -ETIME;
 	failed = is_error(result);

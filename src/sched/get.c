@@ -44,11 +44,23 @@ bool backlog_keep(struct asys_queue *q)
 	return true;
 }
 
+bool backlog_add(struct asys_queue *q, const struct asys_event *event)
+{
+	struct backlog *b = &q->backlog;
+
+	if (b->count == b->room && !backlog_grow(b))
+		return false;
+	b->events[(b->head + b->count++) & (b->room - 1)] = *event;
+	q->nended++;
+	q->news = true;
+	return true;
+}
+
 const struct asys_event *backlog_find(const struct asys_queue *q, int64_t id)
 {
 	const struct backlog *b = &q->backlog;
 
-	for (size_t k = 0; k < b->count; k++) {
+	for (size_t k = b->count; k--;) {
 		const struct asys_event *event = &b->events[(b->head + k) & (b->room - 1)];
 
 		if (event->id.value == id)
@@ -79,6 +91,8 @@ static void start_without_waiting(struct asys_queue *q)
 {
 	struct goal soon = { .ended = q->nended + INLINE_AT_ONCE, .slot = NIL, .when_ns = 1 };
 
+	if (unlikely(q->chains))
+		chains_run(q, false);
 	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
 		start_all(q);
 	if (q->nlist[LIST_QUICK])
@@ -97,6 +111,8 @@ ASYS_API int asys_queue_flush(struct asys_queue *q)
 
 	if (err)
 		return err;
+	if (unlikely(q->chains))
+		chains_run(q, false);
 	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
 		start_all(q);
 	share_all(q);
@@ -158,11 +174,12 @@ ASYS_API int asys_queue_get_many(struct asys_queue *q, struct asys_event *ret_ev
 static bool backlog_take(struct asys_queue *q, int64_t id, struct asys_event *ret_event)
 {
 	struct backlog *b = &q->backlog;
-	size_t k = 0;
+	size_t k = b->count;
 
-	while (k < b->count && b->events[(b->head + k) & (b->room - 1)].id.value != id)
-		k++;
-	if (k == b->count)
+	/* The last one: a sending's reports have its id too. */
+	while (k && b->events[(b->head + k - 1) & (b->room - 1)].id.value != id)
+		k--;
+	if (!k--)
 		return false;
 	*ret_event = b->events[(b->head + k) & (b->room - 1)];
 	for (; k; k--)
@@ -183,8 +200,9 @@ static bool run_first(struct asys_queue *q, uint32_t i, struct asys_event *ret_e
 {
 	struct slot *slot = slot_at(q, i);
 
-	if (slot->state != SLOT_READY || slot->list != LIST_QUICK || q->nlist[LIST_START] ||
-	    q->nlist[LIST_HOME] || ((q->inflight > 1 || q->timers.count) && may_hang(&slot->call)))
+	if (slot->state != SLOT_READY || slot->list != LIST_QUICK || slot->chain ||
+	    q->nlist[LIST_START] || q->nlist[LIST_HOME] ||
+	    ((q->inflight > 1 || q->timers.count) && may_hang(&slot->call)))
 		return false;
 	list_remove(&q->lists[LIST_QUICK][call_priority(&slot->call)], q->pool.slots, i);
 	q->nlist[LIST_QUICK]--;
@@ -193,7 +211,7 @@ static bool run_first(struct asys_queue *q, uint32_t i, struct asys_event *ret_e
 		run_here(q, i);
 		return false;
 	}
-	ret_event->result = run_measured(q, slot);
+	ret_event->result = run_measured(q, &slot->call);
 	if (unlikely(is_error(ret_event->result)) && !q->first_error)
 		q->first_error = (int)ret_event->result;
 	q->inflight--;

@@ -54,7 +54,8 @@ struct asys_queue {
 	uint32_t inflight;	       /* sent, not ended */
 	uint32_t nwaiting;	       /* of these, waiting on others */
 	uint32_t nended;	       /* events that wait to be got, the backlog's included */
-	uint32_t nnext;		       /* threads that said something about their next call */
+	uint32_t nsteps; /* slots in use by steps of chains besides the sendings' own */
+	uint32_t nnext;	 /* threads that said something about their next call */
 	uint32_t nlist[LIST_KINDS];
 	uint32_t tick;	   /* samples the cost clock */
 	int next_error;	   /* what was said about the next call was lost */
@@ -75,8 +76,9 @@ struct asys_queue {
 
 	struct timer_heap timers;
 	struct edge_pool edges;
-	uint64_t spin_ns;  /* as asked for */
-	uint64_t spin_now; /* adapted */
+	struct instance *chains; /* sendings that the client is to go on with, linked */
+	uint64_t spin_ns;	 /* as asked for */
+	uint64_t spin_now;	 /* adapted */
 	uint32_t cores;
 	struct backlog backlog;
 	struct next_call *next_calls; /* what asys_after and its kind said */
@@ -179,7 +181,9 @@ static inline bool cost_is_high(const struct asys_queue *q, uint32_t nr)
 
 static inline uint32_t cost_of(const struct asys_queue *q, uint32_t nr)
 {
-	return nr < ROUTES && q->cost[nr] ? q->cost[nr] : COST_DEFAULT_NS;
+	uint32_t ns = nr < ROUTES ? __atomic_load_n(&q->cost[nr], __ATOMIC_RELAXED) : 0;
+
+	return ns ? ns : COST_DEFAULT_NS;
 }
 
 static inline enum route route_call(struct asys_queue *q, const struct asys_call *call)
@@ -209,6 +213,17 @@ static inline bool may_hang(const struct asys_call *call)
 		return false;
 	}
 }
+
+/* chains.c */
+/* A slot of a chain has ended in an engine or on a list; false: it is the sending that ends. */
+bool chain_takes(struct asys_queue *q, uint32_t i, int64_t result);
+/* A system call thread gives a sending back, ended or not. */
+void chain_returned(struct asys_queue *q, uint32_t i);
+/* Which of the threads' lanes (engine/threads.h) takes a sending. */
+uint8_t chain_lane(const struct asys_queue *q, const struct slot *slot);
+bool chain_forks(const struct slot *slot);
+/* The user word of a slot's event. */
+uint64_t *slot_user(struct slot *slot);
 
 /* send.c */
 void make_ready(struct asys_queue *q, uint32_t i); /* dependencies are met: put on its list */

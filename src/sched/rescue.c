@@ -87,11 +87,11 @@ static bool rescue_on(struct asys_queue *q)
 	return true;
 }
 
-int64_t rescue_rerun(struct asys_queue *q, const struct slot *slot, int64_t result)
+int64_t rescue_rerun(struct asys_queue *q, const struct asys_call *call, int64_t result)
 {
 	while (result == -EINTR && q->rescue->ticks != rescue_ticks) {
 		q->rescue->ticks = rescue_ticks;
-		result = raw_syscall(slot->call.nr, slot->call.arg);
+		result = raw_syscall(call->nr, call->arg);
 	}
 	return result;
 }
@@ -111,31 +111,37 @@ void rescue_close(struct asys_queue *q)
 	free(q->rescue);
 }
 
-void run_risky(struct asys_queue *q, uint32_t i)
+bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *ret_result)
 {
 	static _Thread_local uint32_t flags; /* outlives a late signal */
-	struct slot *slot = slot_at(q, i);
-	const struct asys_call *call = &slot->call;
-	int64_t result = -ECANCELED;
 	uint64_t before;
+	int64_t result;
 
-	if (!queue_shared(q) && rescue_on(q)) {
-		flags = 0;
-		cancel_running = &flags;
-		slot->state = SLOT_RUNNING;
-		slot->engine = ASYS_ENGINE_INLINE;
-		before = measure_begin(q, call->nr);
-		result =
-			cancelpoint_syscall(&flags, call->nr, call->arg[0], call->arg[1],
-					    call->arg[2], call->arg[3], call->arg[4], call->arg[5]);
-		cancel_running = NULL;
-		measure_end(q, call->nr, before);
-		if (UNDER_TSAN && result == -EINTR)
-			flags = SLOT_CANCEL; /* its handler runs late, and not in the call */
-		if (!flags || (result != -ECANCELED && result != -EINTR)) {
-			end(q, i, result);
-			return;
-		}
+	if (queue_shared(q) || !rescue_on(q))
+		return false;
+	flags = 0;
+	cancel_running = &flags;
+	before = measure_begin(q, call->nr);
+	result = cancelpoint_syscall(&flags, call->nr, call->arg[0], call->arg[1], call->arg[2],
+				     call->arg[3], call->arg[4], call->arg[5]);
+	cancel_running = NULL;
+	measure_end(q, call->nr, before);
+	if (UNDER_TSAN && result == -EINTR)
+		flags = SLOT_CANCEL; /* its handler runs late, and not in the call */
+	*ret_result = result;
+	return !flags || (result != -ECANCELED && result != -EINTR);
+}
+
+void run_risky(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	int64_t result;
+
+	slot->state = SLOT_RUNNING;
+	slot->engine = ASYS_ENGINE_INLINE;
+	if (rescue_call(q, &slot->call, &result)) {
+		end(q, i, result);
+		return;
 	}
 	slot->engine = ASYS_ENGINE_AUTO;
 	slot->own_thread = 1;

@@ -114,6 +114,8 @@ static bool futex_is_home(const struct asys_call *call)
 
 enum route route_by_call(struct asys_queue *q, const struct asys_call *call)
 {
+	if (call->nr == CALL_CHAIN)
+		return may_help(q) ? ROUTE_QUICK : ROUTE_POOL;
 	if (call->nr == SYS_futex)
 		return futex_is_home(call) ? ROUTE_HOME : ROUTE_SLOW;
 	return call->nr >= ROUTES ? ROUTE_SLOW : route_slow_quick(q, call->nr);
@@ -150,9 +152,10 @@ void cost_note(struct asys_queue *q, uint32_t nr, uint64_t ns)
 			     threads_live(q) && !q->share.alone))
 		return;
 	if (!q->cost[nr])
-		q->cost[nr] = now < COST_SLOW_NS / 2 ? now + 1 : COST_SLOW_NS / 2;
+		now = now < COST_SLOW_NS / 2 ? now + 1 : COST_SLOW_NS / 2;
 	else
-		q->cost[nr] += now / COST_WEIGHT - q->cost[nr] / COST_WEIGHT;
+		now = q->cost[nr] + now / COST_WEIGHT - q->cost[nr] / COST_WEIGHT;
+	__atomic_store_n(&q->cost[nr], now, __ATOMIC_RELAXED); /* threads read it */
 }
 
 static int engine_of(enum route route)

@@ -66,6 +66,9 @@ void route_init(struct asys_queue *q);
 int engine_from_environment(uint32_t *engine); /* 0, or -EINVAL with message */
 
 /* send.c */
+/* A new slot whose call is still to be written; NIL: *ret_err. Then it is sent. */
+uint32_t slot_new(struct asys_queue *q, int *ret_err);
+asys_id slot_sent(struct asys_queue *q, uint32_t i);
 void next_calls_free(struct asys_queue *q);
 const void *thread_key(void); /* different for every thread that lives */
 
@@ -106,8 +109,10 @@ void run_here(struct asys_queue *q, uint32_t i); /* the call runs in this thread
 
 /* rescue.c: calls that may hang, in a waiter. */
 void run_risky(struct asys_queue *q, uint32_t i); /* runs here and ends, or goes to LIST_START */
+/* The same for a call without a slot; false: it hung, and nothing has happened. */
+bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *ret_result);
 /* A call in this thread ended with -EINTR: made again if it was the timer's signal. */
-int64_t rescue_rerun(struct asys_queue *q, const struct slot *slot, int64_t result);
+int64_t rescue_rerun(struct asys_queue *q, const struct asys_call *call, int64_t result);
 void rescue_off(struct asys_queue *q); /* the waiter stops waiting */
 void rescue_close(struct asys_queue *q);
 
@@ -133,15 +138,15 @@ static inline void measure_end(struct asys_queue *q, uint32_t nr, uint64_t befor
 }
 
 /* Runs the call in this thread. Nothing else is done about it. */
-static inline int64_t run_measured(struct asys_queue *q, const struct slot *slot)
+static inline int64_t run_measured(struct asys_queue *q, const struct asys_call *call)
 {
-	uint32_t nr = slot->call.nr;
+	uint32_t nr = call->nr;
 	uint64_t before = measure_begin(q, nr);
-	int64_t result = raw_syscall(nr, slot->call.arg);
+	int64_t result = raw_syscall(nr, call->arg);
 
 	measure_end(q, nr, before);
 	if (unlikely(result == -EINTR && q->rescue))
-		result = rescue_rerun(q, slot, result);
+		result = rescue_rerun(q, call, result);
 	return result;
 }
 
@@ -156,6 +161,18 @@ uint32_t queue_outstanding(const struct asys_queue *q); /* handed to engines */
 
 /* sleep.c */
 int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns); /* 0, -EINTR */
+
+/* chains.c: sendings of chains, on the client's side */
+void chain_run(struct asys_queue *q, uint32_t i); /* its slot was taken from a list: goes on here */
+/* Those that wait for the client. `here`: it may make calls; else they are handed out. */
+void chains_run(struct asys_queue *q, bool here);
+/* A sending is asked to end, before its slot is: false if it was before. */
+bool chain_asked_to_end(struct asys_queue *q, uint32_t i);
+bool slot_asked_to_end(const struct slot *slot); /* a call or a sending */
+uint64_t chain_work_ns(const struct asys_queue *q, const struct slot *slot);
+
+/* get.c: an event that no slot stands for; false: no memory. */
+bool backlog_add(struct asys_queue *q, const struct asys_event *event);
 
 /* cancel.c */
 int timer_add(struct asys_queue *q, uint32_t i); /* 0 or -ENOMEM */

@@ -224,7 +224,7 @@ void make_ready(struct asys_queue *q, uint32_t i)
 		list_add(q, i, LIST_START);
 		return;
 	}
-	if (unlikely(q->fault)) {
+	if (unlikely(q->fault) && slot->call.nr != CALL_CHAIN) {
 		enum fate fate = fault_before(q->fault, slot, &slot->result);
 
 		q->stats.faults += fate != FATE_RUN;
@@ -294,7 +294,7 @@ static void apply_next(struct slot *slot, const struct next_call *next)
 		slot->call.flags &= ~(ASYS_CALL_HIGH | ASYS_CALL_LOW);
 	slot->call.flags |= next->flags;
 	if (next->has_user)
-		slot->call.user = next->user;
+		*slot_user(slot) = next->user;
 	slot->deadline = next->deadline;
 }
 
@@ -350,10 +350,7 @@ static int call_error(const struct asys_queue *q, uint32_t nr, uint32_t flags)
 	return 0;
 }
 
-/*
- * A new slot whose call is still to be written; NIL: *ret_err.
- */
-static inline uint32_t new_slot(struct asys_queue *q, int *ret_err)
+inline uint32_t slot_new(struct asys_queue *q, int *ret_err)
 {
 	uint32_t i;
 
@@ -363,7 +360,7 @@ static inline uint32_t new_slot(struct asys_queue *q, int *ret_err)
 	return likely(i != NIL) ? i : alloc_helping(q, ret_err);
 }
 
-static asys_id sent(struct asys_queue *q, uint32_t i)
+inline asys_id slot_sent(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
 	asys_id id = { slot->id };
@@ -409,7 +406,7 @@ ASYS_API asys_id asys_send6(struct asys_queue *q, uint64_t head, uint64_t a0, ui
 		return (asys_id){ err };
 	err = check(q, nr, flags);
 	if (likely(!err))
-		i = new_slot(q, &err);
+		i = slot_new(q, &err);
 	if (likely(i != NIL)) {
 		struct asys_call *call = &slot_at(q, i)->call;
 
@@ -422,7 +419,7 @@ ASYS_API asys_id asys_send6(struct asys_queue *q, uint64_t head, uint64_t a0, ui
 		call->arg[3] = a3;
 		call->arg[4] = a4;
 		call->arg[5] = a5;
-		id = sent(q, i);
+		id = slot_sent(q, i);
 	} else {
 		id.value = err;
 	}
@@ -440,10 +437,10 @@ ASYS_API asys_id asys_send(struct asys_queue *q, const struct asys_call *call)
 		return (asys_id){ err };
 	err = check(q, call->nr, call->flags);
 	if (likely(!err))
-		i = new_slot(q, &err);
+		i = slot_new(q, &err);
 	if (likely(i != NIL)) {
 		slot_at(q, i)->call = *call;
-		id = sent(q, i);
+		id = slot_sent(q, i);
 	} else {
 		id.value = err;
 	}

@@ -52,7 +52,9 @@ static uint64_t quick_work_ns(const struct asys_queue *q)
 		i = q->lists[LIST_QUICK][p].head;
 	if (i == NIL)
 		return 0;
-	return (uint64_t)cost_of(q, q->pool.slots[i].call.nr) * q->nlist[LIST_QUICK];
+	return (unlikely(q->pool.slots[i].chain) ? chain_work_ns(q, &q->pool.slots[i]) :
+						   cost_of(q, q->pool.slots[i].call.nr)) *
+	       q->nlist[LIST_QUICK];
 }
 
 /*

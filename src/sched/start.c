@@ -48,7 +48,7 @@ static int start_without_thread(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
 
-	if (slot->lane == LANE_QUICK)
+	if (slot->lane == LANE_QUICK || slot->call.nr == CALL_CHAIN)
 		run_here(q, i);
 	else if (!ready_takes(&slot->call) || hand_to(q, &engine_ready, ASYS_ENGINE_READY, i))
 		end(q, i, -EAGAIN);
@@ -83,8 +83,12 @@ static int start_one(struct asys_queue *q, uint32_t i)
 			return 0;
 		}
 	}
-	slot->lane =
-		quick || (route == ROUTE_POOL && !may_hang(&slot->call)) ? LANE_QUICK : LANE_SLOW;
+	if (slot->call.nr == CALL_CHAIN)
+		slot->lane = chain_lane(q, slot);
+	else if (quick || (route == ROUTE_POOL && !may_hang(&slot->call)))
+		slot->lane = LANE_QUICK;
+	else
+		slot->lane = LANE_SLOW;
 	err = hand_to(q, &engine_threads, ASYS_ENGINE_THREADS, i);
 	return err && err != -EAGAIN ? start_without_thread(q, i) : err;
 }

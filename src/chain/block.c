@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/* Blocks of a chain, and sub-chains, which are blocks too. */
+#include "chain/program.h"
+
+#include <string.h>
+
+static asys_id failed_id(int err)
+{
+	return (asys_id){ err };
+}
+
+/* What the BEGIN was told about its result is the END's to do. */
+#define FLAGS_OF_END (STEP_REPORT | STEP_STORE | STEP_MAY_FAIL)
+
+static uint32_t block_begin(struct asys_chain *c, enum block_kind kind, const struct value *args,
+			    unsigned nargs)
+{
+	uint32_t k;
+
+	if (c->depth == ASYS_CHAIN_NEST_MAX) {
+		chain_fail(c, -EINVAL, c->steps.count, "blocks are nested more than %u deep",
+			   ASYS_CHAIN_NEST_MAX);
+		return NIL;
+	}
+	k = not_full(c, "a block") ? NIL : step_add(c, STEP_BEGIN, args, nargs);
+	if (k == NIL)
+		return NIL;
+	c->steps.at[k].block_kind = (uint8_t)kind;
+	c->open = k;
+	c->depth++;
+	return k;
+}
+
+/* The END waits for all that is directly inside. */
+static uint32_t block_end(struct asys_chain *c)
+{
+	uint32_t begin = c->open, k;
+	struct step *step;
+
+	if (c->next.whens.count || c->next.flags || c->next.label) {
+		chain_fail(c, -EINVAL, c->steps.count,
+			   "closes a block, but something was said about a step");
+		return NIL;
+	}
+	c->open = c->steps.at[begin].block;
+	k = step_add(c, STEP_END, NULL, 0);
+	if (k == NIL)
+		return NIL;
+	c->depth--;
+	step = &c->steps.at[k];
+	step->block_kind = c->steps.at[begin].block_kind;
+	step->other = begin;
+	step->flags |= c->steps.at[begin].flags & FLAGS_OF_END;
+	step->first_arg = c->steps.at[begin].first_arg + c->steps.at[begin].nargs;
+	step->user = c->steps.at[begin].user;
+	c->steps.at[begin].other = k;
+	c->steps.at[begin].flags &= (uint16_t)~FLAGS_OF_END;
+	for (uint32_t n = begin + 1; n < k; n++)
+		if (c->steps.at[n].block == begin && c->steps.at[n].kind != STEP_BEGIN &&
+		    step_when(c, k, n, ASYS_ALWAYS))
+			return NIL;
+	return step_when(c, k, begin, ASYS_ALWAYS) ? NIL : k;
+}
+
+ASYS_API asys_id asys_chain_if(struct asys_chain *c, asys_id id, enum asys_condition condition)
+{
+	uint32_t k = NIL;
+	int err = may_add(c);
+
+	if (err)
+		return failed_id(err);
+	asys_when(c, id, condition);
+	if (!c->error)
+		k = block_begin(c, BLOCK_IF, NULL, 0);
+	return k == NIL ? failed_id(c->error) : step_id(c, k);
+}
+
+/* The conditions of the if, the last one (which it was opened with) turned round. */
+static int say_else(struct asys_chain *c, uint32_t begin)
+{
+	const struct step *step = &c->steps.at[begin];
+	uint32_t said = step->nwhen - (step->block != NIL);
+
+	for (uint32_t n = 0; n < said; n++) {
+		struct when when = c->whens.at[step->first_when + n], *next;
+
+		next = ARRAY_ADD(c->next.whens);
+		if (!next)
+			return chain_fail(c, -ENOMEM, begin, "no memory");
+		*next = when;
+		if (n + 1 == said)
+			next->condition ^= CONDITION_NOT;
+	}
+	return 0;
+}
+
+ASYS_API asys_id asys_chain_else(struct asys_chain *c)
+{
+	uint32_t begin = c->open, k = NIL;
+	int err = chain_building(c);
+
+	if (err)
+		return failed_id(err);
+	if (begin == NIL || c->steps.at[begin].block_kind != BLOCK_IF ||
+	    (c->steps.at[begin].flags & STEP_ELSE))
+		return failed_id(chain_fail(c, -EINVAL, c->steps.count,
+					    "an else, but the innermost open block is no if"));
+	if (block_end(c) != NIL && !say_else(c, begin))
+		k = block_begin(c, BLOCK_IF, NULL, 0);
+	if (k == NIL)
+		return failed_id(c->error);
+	c->steps.at[k].flags |= STEP_ELSE;
+	return step_id(c, k);
+}
+
+ASYS_API asys_id asys_chain_loop(struct asys_chain *c, uint32_t bound)
+{
+	uint32_t k;
+	int err = may_add(c);
+
+	if (err)
+		return failed_id(err);
+	k = block_begin(c, BLOCK_LOOP, NULL, 0);
+	if (k == NIL)
+		return failed_id(c->error);
+	c->steps.at[k].bound = bound;
+	return step_id(c, k);
+}
+
+static asys_id close_block(struct asys_chain *c)
+{
+	uint32_t bound = c->steps.at[c->open].bound, k = block_end(c);
+
+	if (k == NIL)
+		return failed_id(c->error);
+	c->steps.at[k].bound = bound;
+	return step_id(c, k);
+}
+
+ASYS_API asys_id asys_chain_while(struct asys_chain *c, asys_id id, enum asys_condition condition)
+{
+	uint32_t begin = c->open, step, k;
+	int err = chain_building(c);
+
+	if (err)
+		return failed_id(err);
+	if (begin == NIL || c->steps.at[begin].block_kind != BLOCK_LOOP)
+		return failed_id(chain_fail(c, -EINVAL, c->steps.count,
+					    "a while, but the innermost open block is no loop"));
+	if ((unsigned)condition > ASYS_NEGATIVE)
+		return failed_id(chain_fail(c, -EINVAL, c->steps.count, "%d is no condition",
+					    (int)condition));
+	step = step_of_id(c, id);
+	if (step == NIL || asys_error(close_block(c)))
+		return failed_id(c->error);
+	k = c->steps.count - 1;
+	c->steps.at[k].again_step = step;
+	c->steps.at[k].again = (uint8_t)condition;
+	return step_when(c, k, step, ASYS_ALWAYS) ? failed_id(c->error) : step_id(c, k);
+}
+
+static asys_id cleanup(struct asys_chain *c, enum block_kind kind)
+{
+	uint32_t outside = c->open, k;
+	int err = chain_building(c);
+
+	for (uint32_t n = outside == NIL ? 0 : outside + 1; n < c->steps.count && !err; n++) {
+		struct when *when;
+
+		if (c->steps.at[n].block != outside || c->steps.at[n].kind == STEP_BEGIN)
+			continue;
+		when = ARRAY_ADD(c->next.whens);
+		if (!when)
+			err = chain_fail(c, -ENOMEM, n, "no memory");
+		else
+			*when = (struct when){ n, ASYS_ALWAYS };
+	}
+	if (err)
+		return failed_id(err);
+	k = block_begin(c, kind, NULL, 0);
+	if (k == NIL)
+		return failed_id(c->error);
+	c->steps.at[k].flags |= STEP_CLEANUP;
+	if (outside == NIL)
+		c->closing = true;
+	else
+		c->steps.at[outside].flags |= STEP_CLOSING;
+	return step_id(c, k);
+}
+
+ASYS_API asys_id asys_chain_on_failure(struct asys_chain *c)
+{
+	return cleanup(c, BLOCK_FAILURE);
+}
+
+ASYS_API asys_id asys_chain_finally(struct asys_chain *c)
+{
+	return cleanup(c, BLOCK_FINALLY);
+}
+
+ASYS_API asys_id asys_chain_end(struct asys_chain *c)
+{
+	int err = chain_building(c);
+
+	if (!err && c->open == NIL)
+		err = chain_fail(c, -EINVAL, c->steps.count, "an end, but no block is open");
+	return err ? failed_id(err) : close_block(c);
+}
+
+/* Sub-chains: their steps are copied. */
+
+/* What a value of the sub-chain becomes: its steps come after `first`, its parameters are `args`. */
+static int move_value(struct asys_chain *c, struct value *value, uint32_t first,
+		      const struct value args[6])
+{
+	const struct value *arg;
+
+	if (value->base == BASE_STEP)
+		value->index += first;
+	if (value->base != BASE_PARAM)
+		return 0;
+	arg = &args[value->index];
+	if (arg->memory && value->memory)
+		return chain_fail(c, -EINVAL, c->steps.count,
+				  "argument %u is loaded from memory, and the sub-chain loads from "
+				  "there again: let a compute step do it",
+				  value->index);
+	value->base = arg->base;
+	value->index = arg->index;
+	if (arg->memory) {
+		value->memory = arg->memory;
+		value->after = arg->after + (int64_t)value->add;
+		value->add = arg->add;
+	} else {
+		value->add += arg->add;
+	}
+	return 0;
+}
+
+static uint32_t moved(uint32_t step, uint32_t first)
+{
+	return step == NIL ? NIL : step + first;
+}
+
+static int copy_values(struct asys_chain *c, const struct asys_chain *sub, const struct step *from,
+		       uint32_t first, const struct value args[6])
+{
+	unsigned n = from->nargs + (from->flags & STEP_STORE ? 1u : 0u);
+
+	for (unsigned a = 0; a < n; a++) {
+		struct value *value = ARRAY_ADD(c->values);
+
+		if (!value)
+			return chain_fail(c, -ENOMEM, c->steps.count, "no memory");
+		*value = sub->values.at[from->first_arg + a];
+		if (move_value(c, value, first, args))
+			return c->error;
+	}
+	return 0;
+}
+
+static int copy_step(struct asys_chain *c, const struct asys_chain *sub, uint32_t n, uint32_t first,
+		     const struct value args[6], uint32_t begin)
+{
+	const struct step *from = &sub->steps.at[n];
+	uint32_t k = c->steps.count, first_arg = c->values.count;
+	struct step *step;
+
+	if (k == c->most)
+		return chain_fail(c, -E2BIG, k,
+				  "more steps than the %u that the chain was opened for", c->most);
+	if (copy_values(c, sub, from, first, args))
+		return c->error;
+	step = ARRAY_ADD(c->steps);
+	if (!step)
+		return chain_fail(c, -ENOMEM, k, "no memory");
+	*step = *from;
+	step->label = from->label ? strdup(from->label) : NULL;
+	step->block = from->block == NIL ? begin : from->block + first;
+	step->other = moved(from->other, first);
+	step->again_step = moved(from->again_step, first);
+	step->result = moved(from->result, first);
+	step->first_arg = first_arg;
+	step->flags |= c->steps.at[begin].flags & STEP_CLEANUP;
+	step->first_when = c->whens.count;
+	step->nwhen = 0;
+	c->calls += step->kind == STEP_CALL;
+	for (uint32_t w = 0; w < from->nwhen; w++) {
+		const struct when *when = &sub->whens.at[from->first_when + w];
+
+		if (step_when(c, k, when->step + first, when->condition))
+			return c->error;
+	}
+	return from->block == NIL ? step_when(c, k, begin, ASYS_OK) : 0;
+}
+
+ASYS_API asys_id asys_chain_sub6(struct asys_chain *c, const struct asys_chain *sub,
+				 const struct asys_arg_ args[6])
+{
+	struct value values[6];
+	uint32_t begin, first;
+	int err = may_add(c);
+
+	for (unsigned a = 0; a < 6 && !err; a++)
+		err = value_of(c, args[a], &values[a]);
+	if (!err && !sub->ready)
+		err = chain_fail(c, -EINVAL, c->steps.count, "the sub-chain is not ready");
+	if (err)
+		return failed_id(err);
+	begin = block_begin(c, BLOCK_SUB, values, 6);
+	if (begin == NIL)
+		return failed_id(c->error);
+	first = c->steps.count;
+	for (uint32_t n = 0; n < sub->steps.count; n++)
+		if (copy_step(c, sub, n, first, values, begin))
+			return failed_id(c->error);
+	if (asys_error(close_block(c)))
+		return failed_id(c->error);
+	c->steps.at[c->steps.count - 1].result = moved(sub->result, first);
+	return step_id(c, c->steps.count - 1);
+}

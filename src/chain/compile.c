@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* What counts down what: program.h says why counting and looking are two things. */
+#include "chain/program.h"
+#include "chain/run.h"
+
+#include <asys/table.h>
+#include <stdlib.h>
+
+/* The blocks that a step is inside, from the outermost; as one that is named, a BEGIN is inside its own
+ * block, as one that names, an END is. */
+struct inside {
+	uint32_t blocks[ASYS_CHAIN_NEST_MAX + 1];
+	unsigned count;
+};
+
+static void find_inside(const struct asys_chain *c, uint32_t k, bool names, struct inside *ret)
+{
+	const struct step *step = &c->steps.at[k];
+	uint32_t block = step->block;
+	unsigned n = 0;
+
+	if (!names && step->kind == STEP_BEGIN)
+		block = k;
+	if (names && step->kind == STEP_END)
+		block = step->other;
+	for (uint32_t b = block; b != NIL; b = c->steps.at[b].block)
+		n++;
+	ret->count = n;
+	for (uint32_t b = block; b != NIL; b = c->steps.at[b].block)
+		ret->blocks[--n] = b;
+}
+
+/* The outermost loop of `in` that is not one of `out`; NIL: none. */
+static uint32_t loop_between(const struct asys_chain *c, const struct inside *in,
+			     const struct inside *out)
+{
+	for (unsigned n = 0; n < in->count; n++)
+		if ((n >= out->count || in->blocks[n] != out->blocks[n]) &&
+		    c->steps.at[in->blocks[n]].block_kind == BLOCK_LOOP)
+			return in->blocks[n];
+	return NIL;
+}
+
+struct edge_ends {
+	uint32_t from, to;
+};
+
+static struct edge_ends counted(const struct asys_chain *c, uint32_t k, uint32_t on)
+{
+	struct edge_ends ends = { on, k };
+	struct inside named, names;
+	uint32_t loop;
+
+	find_inside(c, on, false, &named);
+	find_inside(c, k, true, &names);
+	loop = loop_between(c, &named, &names);
+	if (loop != NIL)
+		ends.from = c->steps.at[loop].other;
+	loop = loop_between(c, &names, &named);
+	if (loop != NIL)
+		ends.to = loop;
+	return ends;
+}
+
+/* One pass over all edges: counts them, or puts them in their places. */
+static void each_edge(struct asys_chain *c, uint32_t *places)
+{
+	for (uint32_t k = 0; k < c->steps.count; k++) {
+		const struct step *step = &c->steps.at[k];
+
+		for (uint32_t w = 0; w < step->nwhen; w++) {
+			struct edge_ends ends =
+				counted(c, k, c->whens.at[step->first_when + w].step);
+
+			if (places) {
+				c->nexts.at[places[ends.from]++] = ends.to;
+			} else {
+				c->steps.at[ends.from].nnext++;
+				c->initial[ends.to].pending++;
+			}
+		}
+	}
+}
+
+static void link_ready(struct asys_chain *c)
+{
+	c->first_ready = c->last_ready = NIL;
+	for (uint32_t k = 0; k < c->steps.count; k++) {
+		c->initial[k].next = NIL;
+		if (c->initial[k].pending)
+			continue;
+		if (c->first_ready == NIL)
+			c->first_ready = k;
+		else
+			c->initial[c->last_ready].next = k;
+		c->last_ready = k;
+	}
+}
+
+/* Calls that nobody can wait for but a thread of their own, or that may hang in an open. */
+static bool may_block(const struct step *step)
+{
+	const struct asys_syscall_info *info = asys_syscall_info(step->nr);
+
+	switch (step->nr) {
+#ifdef SYS_open
+	case SYS_open:
+	case SYS_creat:
+#endif
+	case SYS_openat:
+	case SYS_openat2:
+		return true;
+	default:
+		return !info || info->block == ASYS_BLOCK_FOREVER;
+	}
+}
+
+int chain_compile(struct asys_chain *c)
+{
+	uint32_t count = c->steps.count, at = 0;
+	uint32_t *places = calloc(count + 1, sizeof(*places));
+
+	c->initial = calloc(count + 1, sizeof(*c->initial));
+	c->nexts.at = calloc(c->whens.count + 1, sizeof(*c->nexts.at));
+	if (!places || !c->initial || !c->nexts.at) {
+		free(places);
+		return chain_fail(c, -ENOMEM, count, "no memory for a chain of %u steps", count);
+	}
+	each_edge(c, NULL);
+	for (uint32_t k = 0; k < count; k++) {
+		c->steps.at[k].first_next = places[k] = at;
+		at += c->steps.at[k].nnext;
+	}
+	c->nexts.count = at;
+	each_edge(c, places);
+	free(places);
+	for (uint32_t k = 0; k < count; k++)
+		c->may_block |= c->steps.at[k].kind == STEP_CALL && may_block(&c->steps.at[k]);
+	link_ready(c);
+	c->forks = c->may_block && c->first_ready != c->last_ready;
+	for (uint32_t k = 0; k < count; k++)
+		c->forks |= c->may_block && c->steps.at[k].nnext > 1;
+	return 0;
+}

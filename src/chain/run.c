@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: MIT */
+#include "chain/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Steps that are no calls, in one go: an endless loop of them must not keep a waiter. */
+#define YIELD_AFTER 4096u
+
+static bool failed(int64_t result)
+{
+	return (uint64_t)result >= (uint64_t)-4095;
+}
+
+static void push_ready(struct instance *inst, uint32_t k)
+{
+	inst->step[k].next = NIL;
+	if (inst->ready_head == NIL)
+		inst->ready_head = k;
+	else
+		inst->step[inst->ready_tail].next = k;
+	inst->ready_tail = k;
+}
+
+static uint32_t pop_ready(struct instance *inst)
+{
+	uint32_t k = inst->ready_head;
+
+	if (k != NIL)
+		inst->ready_head = inst->step[k].next;
+	return k;
+}
+
+void chain_unget(struct instance *inst, uint32_t k)
+{
+	inst->step[k].next = inst->ready_head;
+	if (inst->ready_head == NIL)
+		inst->ready_tail = k;
+	inst->ready_head = k;
+}
+
+static void push_report(struct instance *inst, uint32_t k)
+{
+	inst->step[k].next = NIL;
+	if (inst->report_head == NIL)
+		inst->report_head = k;
+	else
+		inst->step[inst->report_tail].next = k;
+	inst->report_tail = k;
+}
+
+void chain_unget_report(struct instance *inst, uint32_t k)
+{
+	inst->step[k].next = inst->report_head;
+	if (inst->report_head == NIL)
+		inst->report_tail = k;
+	inst->report_head = k;
+}
+
+int instance_init(struct instance *inst, struct asys_chain *c)
+{
+	memset(inst, 0, sizeof(*inst));
+	inst->own_step = inst->hung = inst->report_head = NIL;
+	inst->left = c->steps.count;
+	inst->ready_head = c->first_ready;
+	inst->ready_tail = c->last_ready;
+	memcpy(inst->step, c->initial, c->steps.count * sizeof(*c->initial));
+	if (c->flags & ASYS_CHAIN_RECORD) {
+		inst->record = calloc(c->steps.count + 1, sizeof(*inst->record));
+		if (!inst->record)
+			return fail(-ENOMEM, "no memory for the record of %u steps",
+				    c->steps.count);
+		inst->begin_ns = clock_now();
+	}
+	inst->chain = c;
+	chain_hold(c);
+	return 0;
+}
+
+void instance_start(struct instance *inst, const struct asys_call *call)
+{
+	memcpy(inst->params, call->arg, sizeof(inst->params));
+	inst->flags = __atomic_load_n(&call->flags, __ATOMIC_RELAXED) &
+		      (ASYS_CALL_HIGH | ASYS_CALL_LOW | ASYS_CALL_QUIET);
+	inst->started = true;
+}
+
+void instance_done(struct instance *inst)
+{
+	struct asys_chain *c = inst->chain;
+
+	while (inst->full) {
+		struct full *full = inst->full;
+
+		inst->full = full->link;
+		free(full);
+	}
+	if (inst->record && inst->ended) {
+		pthread_mutex_lock(&c->lock);
+		free(c->record);
+		c->record = inst->record;
+		c->record_result = chain_result(inst);
+		pthread_mutex_unlock(&c->lock);
+	} else {
+		free(inst->record);
+	}
+	chain_drop(c);
+}
+
+void chain_cancel(struct instance *inst)
+{
+	atomic_store_explicit(&inst->cancelled, 1, memory_order_relaxed);
+}
+
+int64_t chain_result(const struct instance *inst)
+{
+	uint32_t k = inst->chain->result;
+
+	if (inst->error || k == NIL)
+		return inst->error;
+	return inst->step[k].result;
+}
+
+/* Values and conditions */
+
+static uint64_t value_now(const struct instance *inst, const struct value *value)
+{
+	uint64_t word = value->add;
+	int64_t wide;
+	int32_t narrow;
+
+	if (value->base == BASE_STEP)
+		word += (uint64_t)inst->step[value->index].result;
+	else if (value->base == BASE_PARAM)
+		word += inst->params[value->index];
+	if (likely(value->memory == MEMORY_NONE))
+		return word;
+	if (value->memory == MEMORY_INT64) {
+		memcpy(&wide, (const void *)(uintptr_t)word, sizeof(wide));
+	} else {
+		memcpy(&narrow, (const void *)(uintptr_t)word, sizeof(narrow));
+		wide = narrow;
+	}
+	return (uint64_t)(wide + value->after);
+}
+
+static void words_now(const struct instance *inst, const struct step *step, uint64_t arg[6])
+{
+	const struct value *values = &inst->chain->values.at[step->first_arg];
+	unsigned a = 0;
+
+	for (; a < step->nargs; a++)
+		arg[a] = value_now(inst, &values[a]);
+	for (; a < 6; a++)
+		arg[a] = 0;
+}
+
+static bool holds(int64_t result, unsigned condition)
+{
+	switch ((enum asys_condition)condition) {
+	case ASYS_ALWAYS:
+		return true;
+	case ASYS_OK:
+		return !failed(result);
+	case ASYS_ERROR:
+		return failed(result);
+	case ASYS_ZERO:
+		return result == 0;
+	case ASYS_NONZERO:
+		return result != 0;
+	case ASYS_POSITIVE:
+		return result > 0;
+	case ASYS_NEGATIVE:
+		return result < 0;
+	}
+	return false;
+}
+
+static bool when_holds(const struct instance *inst, uint32_t step, unsigned condition)
+{
+	const struct step_state *state = &inst->step[step];
+
+	if (condition == ASYS_ALWAYS)
+		return true;
+	if (state->pending & STATE_SKIPPED)
+		return false;
+	return holds(state->result, condition & ~CONDITION_NOT) == !(condition & CONDITION_NOT);
+}
+
+static bool conditions_hold(const struct instance *inst, const struct step *step)
+{
+	const struct when *when = &inst->chain->whens.at[step->first_when];
+
+	for (uint32_t w = 0; w < step->nwhen; w++)
+		if (!when_holds(inst, when[w].step, when[w].condition))
+			return false;
+	return true;
+}
+
+/* The end of a step */
+
+/* The first failure inside a block is kept as its END's result to be. */
+static void note_failure(struct instance *inst, uint32_t block, int64_t result)
+{
+	struct step_state *end;
+
+	if (block == NIL) {
+		if (!inst->error)
+			inst->error = (int)result;
+		return;
+	}
+	end = &inst->step[inst->chain->steps.at[block].other];
+	if (!end->result)
+		end->result = result;
+}
+
+static void count_down(struct instance *inst, const struct step *step)
+{
+	const uint32_t *next = &inst->chain->nexts.at[step->first_next];
+
+	for (uint32_t n = 0; n < step->nnext; n++)
+		if (!--inst->step[next[n]].pending)
+			push_ready(inst, next[n]);
+}
+
+static void note_end(struct instance *inst, uint32_t k, int64_t result, bool skipped)
+{
+	struct step_record *record = &inst->record[k];
+
+	record->end_ns = clock_now() - inst->begin_ns;
+	record->result = result;
+	record->skipped = skipped;
+	record->times += !skipped;
+}
+
+static void store(const struct instance *inst, const struct step *step, int64_t result)
+{
+	const struct value *where = &inst->chain->values.at[step->first_arg + step->nargs];
+
+	memcpy((void *)(uintptr_t)value_now(inst, where), &result, sizeof(result));
+}
+
+static void finish(struct instance *inst, uint32_t k, int64_t result, bool skipped)
+{
+	const struct step *step = &inst->chain->steps.at[k];
+	struct step_state *state = &inst->step[k];
+
+	state->result = result;
+	state->pending = STATE_ENDED | (skipped ? STATE_SKIPPED : 0);
+	inst->left--;
+	if (unlikely(step->flags & (STEP_STORE | STEP_REPORT))) {
+		if ((step->flags & STEP_STORE) && !skipped)
+			store(inst, step, result);
+		if (step->flags & STEP_REPORT)
+			push_report(inst, k);
+	}
+	if (unlikely(failed(result)) && !skipped && !(step->flags & STEP_MAY_FAIL))
+		note_failure(inst, step->block, result);
+	if (unlikely(inst->record))
+		note_end(inst, k, result, skipped);
+	count_down(inst, step);
+}
+
+static void skip(struct instance *inst, uint32_t k)
+{
+	finish(inst, k, -ECANCELED, true);
+}
+
+/* Blocks */
+
+static int64_t failure_of(const struct instance *inst, uint32_t block)
+{
+	return block == NIL ? inst->error : inst->step[inst->chain->steps.at[block].other].result;
+}
+
+static void begin(struct instance *inst, uint32_t k)
+{
+	const struct step *step = &inst->chain->steps.at[k];
+
+	if (step->block_kind == BLOCK_FAILURE && !failure_of(inst, step->block)) {
+		skip(inst, k);
+		return;
+	}
+	inst->step[step->other].result = 0;
+	/* A loop of no iteration: everything inside is skipped, the loop itself is not. */
+	finish(inst, k, 0, step->block_kind == BLOCK_LOOP && !step->bound);
+}
+
+/* All of the body waits again, as at the start; the BEGIN counts iterations and lets it go. */
+static void iterate(struct instance *inst, uint32_t first, uint32_t end)
+{
+	const struct asys_chain *c = inst->chain;
+
+	for (uint32_t n = first + 1; n <= end; n++)
+		inst->step[n].pending = c->initial[n].pending;
+	inst->left += end - first - 1;
+	inst->step[first].result++;
+	count_down(inst, &c->steps.at[first]);
+}
+
+static void end_of_loop(struct instance *inst, uint32_t k)
+{
+	const struct step *step = &inst->chain->steps.at[k];
+	int64_t failure = inst->step[k].result, done = inst->step[step->other].result + 1;
+
+	if (!step->bound)
+		finish(inst, k, 0, false);
+	else if (failure)
+		finish(inst, k, failure, false);
+	else if (chain_cancelled(inst) && !(step->flags & STEP_CLEANUP))
+		finish(inst, k, -ECANCELED, false);
+	else if (step->again_step != NIL && !when_holds(inst, step->again_step, step->again))
+		finish(inst, k, done, false);
+	else if (done >= step->bound)
+		finish(inst, k, step->again_step == NIL ? done : -ELOOP, false);
+	else
+		iterate(inst, step->other, k);
+}
+
+static void end_of_block(struct instance *inst, uint32_t k)
+{
+	const struct step *step = &inst->chain->steps.at[k];
+	const struct step_state *first = &inst->step[step->other];
+	int64_t result = inst->step[k].result;
+
+	if ((first->pending & STATE_SKIPPED) && first->result) {
+		skip(inst, k);
+	} else if (step->block_kind == BLOCK_LOOP) {
+		end_of_loop(inst, k);
+	} else {
+		if (!result && step->result != NIL)
+			result = inst->step[step->result].result;
+		finish(inst, k, result, false);
+	}
+}
+
+/* Transfers that are to be completed */
+
+static struct full **find_full(struct instance *inst, uint32_t k)
+{
+	struct full **at = &inst->full;
+
+	while (*at && (*at)->step != k)
+		at = &(*at)->link;
+	return at;
+}
+
+static void drop_full(struct instance *inst, uint32_t k)
+{
+	struct full **at = find_full(inst, k), *full = *at;
+
+	if (full) {
+		*at = full->link;
+		free(full);
+	}
+}
+
+int chain_keep_call(struct instance *inst, uint32_t k, const struct asys_call *call)
+{
+	struct full *full;
+
+	if (!(inst->chain->steps.at[k].flags & STEP_FULL) || *find_full(inst, k))
+		return 0;
+	full = malloc(sizeof(*full));
+	if (!full)
+		return -ENOMEM;
+	*full = (struct full){ inst->full, k, *call };
+	inst->full = full;
+	return 0;
+}
+
+/* Part of it was transferred: true if the rest is to be. */
+static bool goes_on(struct instance *inst, uint32_t k, const struct asys_call *call, int64_t result,
+		    int64_t *ret_sum)
+{
+	struct full *full = *find_full(inst, k);
+	struct asys_call rest;
+
+	*ret_sum = result;
+	if (failed(result))
+		return result == -EINTR && !chain_cancelled(inst) &&
+		       !chain_keep_call(inst, k, call);
+	if (full) {
+		*ret_sum += inst->step[k].result;
+		call = &full->call;
+	}
+	if (!result || !full_rest(call, (uint64_t)*ret_sum, &rest))
+		return false;
+	if (chain_keep_call(inst, k, call)) {
+		*ret_sum = -ENOMEM;
+		return false;
+	}
+	return true;
+}
+
+void chain_done(struct instance *inst, uint32_t k, const struct asys_call *call, int64_t result)
+{
+	if (unlikely(inst->chain->steps.at[k].flags & STEP_FULL)) {
+		bool on = goes_on(inst, k, call, result, &result);
+
+		if (on) {
+			if (!failed(result))
+				inst->step[k].result = result;
+			chain_unget(inst, k);
+			return;
+		}
+		drop_full(inst, k);
+	}
+	finish(inst, k, result, false);
+}
+
+/* Steps */
+
+/* The step is to run; true if its owner has to do something. */
+static bool start(struct instance *inst, uint32_t k, struct asys_call *call, enum chain_want *want)
+{
+	const struct step *step = &inst->chain->steps.at[k];
+	struct full *full;
+
+	if (unlikely(inst->record))
+		inst->record[k].begin_ns = clock_now() - inst->begin_ns;
+	if (step->kind < STEP_BEGIN && unlikely(chain_cancelled(inst)) &&
+	    !(step->flags & STEP_CLEANUP)) {
+		drop_full(inst, k);
+		finish(inst, k, -ECANCELED, false);
+		return false;
+	}
+	switch ((enum step_kind)step->kind) {
+	case STEP_CALL:
+		full = step->flags & STEP_FULL ? *find_full(inst, k) : NULL;
+		call->nr = step->nr;
+		call->flags = 0;
+		call->user = 0;
+		if (!full)
+			words_now(inst, step, call->arg);
+		else
+			full_rest(&full->call, (uint64_t)inst->step[k].result, call);
+		*want = CHAIN_CALL;
+		return true;
+	case STEP_TIMER:
+		words_now(inst, step, call->arg);
+		*want = CHAIN_TIMER;
+		return true;
+	case STEP_COMPUTE:
+		words_now(inst, step, call->arg);
+		finish(inst, k, step->function(call->arg), false);
+		return false;
+	case STEP_BEGIN:
+		begin(inst, k);
+		return false;
+	case STEP_END:
+		end_of_block(inst, k);
+		return false;
+	}
+	return false;
+}
+
+enum chain_want chain_next(struct instance *inst, uint32_t *ret_step, struct asys_call *ret_call)
+{
+	enum chain_want want = CHAIN_WAITS;
+
+	for (unsigned n = 0; n < YIELD_AFTER; n++) {
+		uint32_t k = inst->report_head;
+
+		if (unlikely(k != NIL)) {
+			inst->report_head = inst->step[k].next;
+			*ret_step = k;
+			return CHAIN_REPORT;
+		}
+		k = pop_ready(inst);
+		if (k == NIL) {
+			inst->ended = !inst->left;
+			return inst->ended ? CHAIN_ENDED : CHAIN_WAITS;
+		}
+		/* A transfer that goes on has passed its conditions. */
+		if (!(inst->full && *find_full(inst, k)) &&
+		    !conditions_hold(inst, &inst->chain->steps.at[k])) {
+			skip(inst, k);
+			continue;
+		}
+		if (start(inst, k, ret_call, &want)) {
+			*ret_step = k;
+			return want;
+		}
+	}
+	return CHAIN_YIELD;
+}

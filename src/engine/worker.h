@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Between worker.c and worker_chain.c. */
+#ifndef ENGINE_WORKER_H
+#define ENGINE_WORKER_H
+
+#include "engine/threads.h"
+
+/* After a call that was asked to end: the signal, if one was sent, is taken here and not by the
+ * next call. */
+void absorb_signal(struct worker *w);
+/* Claims the right to take one more call; false: the thread is of an old generation. */
+bool worker_may_go_on(struct worker *w);
+/* The sending in slot `i` goes on here; true: it has ended. */
+bool worker_run_chain(struct worker *w, uint32_t i);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A sending of a chain on a system call thread: from step to step, until it has ended or a step is
+ * somebody else's: one that only the client may make, an engine waits for better, or that has an event.
+ */
+#include "base/cancelpoint.h"
+#include "chain/run.h"
+#include "engine/worker.h"
+#include "sched/queue.h"
+
+/* Calls that are made here: those that cannot block for ever, and in the lane of those that may, any that
+ * would need a thread of their own, if nothing else of the sending could go on meanwhile. */
+static bool is_mine(const struct worker *w, const struct slot *slot, const struct asys_call *call,
+		    bool alone)
+{
+	enum route route = call->nr < ROUTES ? (enum route)w->q->route[call->nr] : ROUTE_SLOW;
+
+	if (w->q->fault)
+		return false;
+	if (route == ROUTE_QUICK || route == ROUTE_POOL)
+		return true;
+	return route == ROUTE_SLOW && slot->lane == LANE_SLOW && alone;
+}
+
+/* The cancelled sending's cleanup must not be interrupted: nobody signals from here on, and a signal
+ * that was sent is taken now (T3). */
+static void leave_cancel(struct worker *w, const uint32_t **flags)
+{
+	static const uint32_t none;
+
+	atomic_exchange_explicit(&w->current, 0, memory_order_seq_cst);
+	cancel_running = NULL;
+	absorb_signal(w);
+	*flags = &none;
+}
+
+static int64_t make_call(const uint32_t *flags, const struct asys_call *call)
+{
+	int64_t result =
+		cancelpoint_syscall(flags, call->nr, call->arg[0], call->arg[1], call->arg[2],
+				    call->arg[3], call->arg[4], call->arg[5]);
+
+	if (unlikely(result == -EINTR) && (__atomic_load_n(flags, __ATOMIC_SEQ_CST) & SLOT_CANCEL))
+		return -ECANCELED;
+	return result;
+}
+
+/*
+ * The call may hang, and another step of the sending could go on, perhaps the one that it waits for.
+ * The client looks every UNHANG_NS and ends what hangs (threads_unhang); then nothing has happened, and
+ * the client gives the call a thread of its own. False: so it was.
+ */
+static bool make_hanging(struct worker *w, struct instance *inst, uint32_t k, const uint32_t *flags,
+			 const struct asys_call *call)
+{
+	struct slot *slot = slot_at(w->q, inst->slot);
+	int64_t result;
+
+	w->hangs = w->hangs + 1 ? w->hangs + 1 : 1;
+	atomic_store_explicit(&w->hanging, w->hangs, memory_order_seq_cst);
+	result = make_call(flags, call);
+	atomic_store_explicit(&w->hanging, 0, memory_order_seq_cst);
+	if (unlikely(flags == &slot->call.flags &&
+		     (__atomic_load_n(flags, __ATOMIC_SEQ_CST) & SLOT_CANCEL)) &&
+	    !chain_cancelled(inst)) {
+		absorb_signal(w);
+		__atomic_fetch_and(&slot->call.flags, ~SLOT_CANCEL, __ATOMIC_SEQ_CST);
+		if (result == -ECANCELED) {
+			chain_unget(inst, k);
+			inst->hung = k;
+			return false;
+		}
+	}
+	chain_done(inst, k, call, result);
+	return true;
+}
+
+static void run_steps(struct worker *w, struct slot *slot, struct instance *inst)
+{
+	const uint32_t *flags = &slot->call.flags;
+	struct asys_call call;
+	uint32_t k = NIL;
+
+	for (;;) {
+		enum chain_want want = chain_next(inst, &k, &call);
+
+		if (want == CHAIN_ENDED || want == CHAIN_WAITS)
+			return;
+		if (want == CHAIN_REPORT) {
+			chain_unget_report(inst, k);
+			return;
+		}
+		/* T4: the sender's rights may have changed between two steps. */
+		if (want == CHAIN_YIELD && worker_may_go_on(w))
+			continue;
+		if (want != CHAIN_CALL || !is_mine(w, slot, &call, inst->ready_head == NIL) ||
+		    !worker_may_go_on(w)) {
+			if (want != CHAIN_YIELD)
+				chain_unget(inst, k);
+			return;
+		}
+		atomic_store_explicit(&w->phase, WORKER_BUSY, memory_order_release);
+		if (unlikely(chain_cancelled(inst)) && flags == &slot->call.flags)
+			leave_cancel(w, &flags);
+		inst->calls++;
+		inst->calls_ns += cost_of(w->q, call.nr);
+		if (unlikely(may_hang(&call)) && inst->ready_head != NIL) {
+			if (!make_hanging(w, inst, k, flags, &call))
+				return;
+			continue;
+		}
+		chain_done(inst, k, &call, make_call(flags, &call));
+	}
+}
+
+bool worker_run_chain(struct worker *w, uint32_t i)
+{
+	struct slot *slot = slot_at(w->q, i);
+	struct instance *inst = (struct instance *)(uintptr_t)slot->call.user;
+
+	if (!inst->started)
+		instance_start(inst, &slot->call);
+	cancel_running = &slot->call.flags;
+	atomic_exchange_explicit(&w->current, i + 1, memory_order_seq_cst);
+	run_steps(w, slot, inst);
+	atomic_exchange_explicit(&w->current, 0, memory_order_seq_cst);
+	if (unlikely(__atomic_load_n(&slot->call.flags, __ATOMIC_SEQ_CST) & SLOT_CANCEL))
+		absorb_signal(w);
+	return inst->ended;
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sendings of chains, on the client's side.
+ *
+ * A sending has one slot of its own. While no step is with an engine the slot stands for the sending
+ * as a whole (call number CALL_CHAIN): it lies on the list of quick calls, or is run here, or is with a
+ * system call thread, which goes from step to step as far as it can. A step that must not run in a
+ * waiter goes to an engine in the slot itself; further ones meanwhile in slots of their own as long as
+ * there are any, so that a full queue only makes a sending less parallel.
+ *
+ *   LIST_QUICK, or threads   stands for the sending, nothing is out
+ *   own_step != NIL          runs that step
+ *   RUNNING                  steps are out in other slots; or it is run here, outside the lock
+ *
+ * When a step ends, chain_takes notes its result and puts the sending where it will be gone on with:
+ * never from inside an engine, so that nothing recurses.
+ */
+#include "chain/run.h"
+#include "sched/sched.h"
+#include <stdlib.h>
+
+#define YIELD_AFTER 32u /* calls */
+
+static struct instance *instance_of(const struct slot *slot)
+{
+	return (struct instance *)(uintptr_t)slot->call.user;
+}
+
+uint64_t *slot_user(struct slot *slot)
+{
+	return slot->chain ? &instance_of(slot)->user : &slot->call.user;
+}
+
+bool slot_asked_to_end(const struct slot *slot)
+{
+	return slot->chain ? chain_cancelled(instance_of(slot)) : slot_cancelled(slot);
+}
+
+uint8_t chain_lane(const struct asys_queue *q, const struct slot *slot)
+{
+	/* Where no waiter helps, nobody would take back what lies behind a call that hangs. */
+	return !may_help(q) && instance_of(slot)->chain->may_block ? LANE_SLOW : LANE_HANGING;
+}
+
+bool chain_forks(const struct slot *slot)
+{
+	return instance_of(slot)->chain->forks;
+}
+
+uint64_t chain_work_ns(const struct asys_queue *q, const struct slot *slot)
+{
+	const struct asys_chain *c;
+	uint64_t ns = 0;
+
+	if (slot->call.nr != CALL_CHAIN)
+		return cost_of(q, slot->call.nr);
+	c = instance_of(slot)->chain;
+	for (uint32_t k = 0; k < c->steps.count && k < YIELD_AFTER; k++)
+		if (c->steps.at[k].kind == STEP_CALL)
+			ns += cost_of(q, c->steps.at[k].nr);
+	return ns + 1;
+}
+
+/* Sending */
+
+static int make_instance(struct asys_chain *c, struct instance **ret_inst)
+{
+	struct instance *inst;
+	int err;
+
+	if (!c->ready)
+		return fail(-EINVAL, "the chain is not ready: call asys_chain_ready first");
+	inst = malloc(instance_size(c));
+	if (!inst)
+		return fail(-ENOMEM, "no memory for a sending of %u steps (%zu bytes)",
+			    c->steps.count, instance_size(c));
+	err = instance_init(inst, c);
+	if (err)
+		free(inst);
+	else
+		*ret_inst = inst;
+	return err;
+}
+
+static void free_instance(struct instance *inst)
+{
+	instance_done(inst);
+	free(inst);
+}
+
+static void fill_slot(struct asys_queue *q, uint32_t i, struct instance *inst,
+		      const struct asys_arg_ params[6])
+{
+	struct slot *slot = slot_at(q, i);
+
+	slot->call.nr = CALL_CHAIN;
+	slot->call.flags = 0;
+	slot->call.user = ptr_word(inst);
+	slot->chain = SLOT_SENDING;
+	for (unsigned k = 0; k < 6; k++) {
+		slot->call.arg[k] = params[k].word;
+		if (params[k].ref)
+			slot->call.flags |= ASYS_CALL_REF(k);
+	}
+	inst->slot = i;
+}
+
+ASYS_API asys_id asys_chain_send6(struct asys_queue *q, struct asys_chain *c,
+				  const struct asys_arg_ params[6])
+{
+	struct instance *inst = NULL;
+	asys_id id = { 0 };
+	uint32_t i = NIL;
+	int err = queue_enter(q);
+
+	if (unlikely(err))
+		return (asys_id){ err };
+	err = make_instance(c, &inst);
+	if (!err)
+		i = slot_new(q, &err);
+	if (i != NIL) {
+		fill_slot(q, i, inst, params);
+		id = slot_sent(q, i);
+	} else {
+		id.value = err;
+	}
+	if (id.value < 0 && inst)
+		free_instance(inst);
+	queue_leave(q);
+	return id;
+}
+
+/* Where a sending goes on */
+
+/* Not now: when the client drives. */
+static void go_on_later(struct asys_queue *q, struct instance *inst)
+{
+	uint32_t i = inst->slot;
+
+	if (inst->listed)
+		return;
+	if (!inst->out) {
+		list_add(q, i, may_help(q) ? LIST_QUICK : LIST_START);
+		return;
+	}
+	inst->listed = true;
+	inst->link = q->chains;
+	q->chains = inst;
+}
+
+/* The slot is the sending's event from now on. */
+static void end_sending(struct asys_queue *q, struct instance *inst)
+{
+	struct slot *slot = slot_at(q, inst->slot);
+	int64_t result = chain_result(inst);
+
+	slot->call.user = inst->user;
+	slot->call.flags = inst->flags | (chain_cancelled(inst) ? SLOT_CANCEL : 0);
+	slot->call.nr = CALL_CHAIN;
+	slot->chain = SLOT_NO_CHAIN;
+	slot->timed_out = inst->timed_out;
+	slot->engine = ASYS_ENGINE_AUTO;
+	slot->held = 1; /* failure injection had its chances with the steps */
+	q->stats.by_engine
+		[ASYS_ENGINE_AUTO]--; /* its calls were counted, and `end` counts it again */
+	inst->ended = true;
+	free_instance(inst);
+	end(q, (uint32_t)(slot - q->pool.slots), result);
+}
+
+/* First time: parameters that were ids have become values. */
+static void start_sending(struct asys_queue *q, struct instance *inst)
+{
+	const struct slot *slot = slot_at(q, inst->slot);
+
+	instance_start(inst, &slot->call);
+	inst->deadline = slot->deadline;
+}
+
+/* Steps that the client's own thread must not, or cannot, make. */
+
+/* A slot for one more step: the sending's own, or another; NIL: when one of its steps has ended. */
+static uint32_t step_slot(struct asys_queue *q, struct instance *inst, uint32_t k)
+{
+	uint32_t i = inst->slot;
+	const struct slot *own = slot_at(q, i);
+	struct slot *slot;
+
+	if (inst->own_step == NIL) {
+		inst->own_step = k;
+		slot = slot_at(q, i);
+		slot->state_word = SLOT_READY;
+		slot->chain = SLOT_SENDING;
+		slot->pending = 0;
+		slot->aux = 0;
+		slot->result = 0;
+		return i;
+	}
+	i = slot_alloc(&q->pool);
+	if (i == NIL)
+		return NIL;
+	slot = slot_at(q, i);
+	slot->chain = SLOT_STEP;
+	slot->pending = k;
+	slot->owner = own->owner;
+	q->nsteps++;
+	return i;
+}
+
+/* False: no slot; the step is the next one when there is. */
+static bool hand_out(struct asys_queue *q, struct instance *inst, uint32_t k,
+		     const struct asys_call *call, bool own_thread)
+{
+	struct slot *slot;
+	uint32_t i;
+
+	if (chain_keep_call(inst, k, call)) {
+		chain_done(inst, k, call, -ENOMEM);
+		return true;
+	}
+	i = step_slot(q, inst, k);
+	if (i == NIL) {
+		chain_unget(inst, k);
+		return false;
+	}
+	slot = slot_at(q, i);
+	slot->call = *call;
+	slot->call.flags = inst->flags & ~(uint32_t)ASYS_CALL_QUIET;
+	slot->call.user = ptr_word(inst);
+	inst->out++;
+	if (own_thread) {
+		slot->own_thread = 1;
+		list_add(q, i, LIST_START);
+	} else {
+		make_ready(q, i);
+	}
+	return true;
+}
+
+/* As failure injection holds an event back: the timer ends it. */
+static bool start_timer(struct asys_queue *q, struct instance *inst, uint32_t k, uint64_t ns)
+{
+	struct slot *slot;
+	uint32_t i;
+
+	/* The sending's own deadline needs its slot's place among the timers. */
+	if (slot_at(q, inst->slot)->timer && inst->own_step == NIL)
+		inst->own_step = NIL - 1;
+	i = step_slot(q, inst, k);
+	if (inst->own_step == NIL - 1)
+		inst->own_step = NIL;
+	if (i == NIL) {
+		chain_unget(inst, k);
+		return false;
+	}
+	slot = slot_at(q, i);
+	slot->call = (struct asys_call){ .nr = CALL_TIMER, .user = ptr_word(inst) };
+	slot->deadline = clock_now() + ns;
+	if (slot->deadline < ns)
+		slot->deadline = UINT64_MAX - 1;
+	slot->state = SLOT_HELD;
+	slot->held = 1;
+	slot->result = 0;
+	inst->out++;
+	if (timer_add(q, i))
+		end(q, i, -ENOMEM);
+	return true;
+}
+
+static bool report(struct asys_queue *q, struct instance *inst, uint32_t k)
+{
+	const struct asys_event event = { { slot_at(q, inst->slot)->id },
+					  inst->step[k].result,
+					  inst->chain->steps.at[k].user };
+
+	if (backlog_add(q, &event))
+		return true;
+	chain_unget_report(inst, k);
+	return false;
+}
+
+/* Running here */
+
+static int64_t call_here(struct asys_queue *q, struct instance *inst, const struct asys_call *call)
+{
+	uint64_t before;
+	int64_t result;
+
+	q->stats.by_engine[ASYS_ENGINE_INLINE]++;
+	if (likely(!queue_shared(q)))
+		return run_measured(q, call);
+	before = measure_begin(q, call->nr);
+	/* Nobody else touches the sending as long as none of its steps is out. */
+	if (!inst->out)
+		queue_unlock(q);
+	result = raw_syscall(call->nr, call->arg);
+	if (!inst->out)
+		queue_lock(q);
+	measure_end(q, call->nr, before);
+	return result;
+}
+
+static bool may_run_here(struct asys_queue *q, const struct asys_call *call)
+{
+	return !q->fault && route_call(q, call) == ROUTE_QUICK;
+}
+
+/* One call. False: it must wait for a slot. */
+static bool do_call(struct asys_queue *q, struct instance *inst, uint32_t k,
+		    const struct asys_call *call, bool here)
+{
+	int64_t result;
+
+	if (unlikely(k == inst->hung)) {
+		inst->hung = NIL;
+		return hand_out(q, inst, k, call, true);
+	}
+	if (!here || !may_run_here(q, call))
+		return hand_out(q, inst, k, call, false);
+	if (unlikely(may_hang(call))) {
+		if (!rescue_call(q, call, &result))
+			return hand_out(q, inst, k, call, true);
+		q->stats.by_engine[ASYS_ENGINE_INLINE]++;
+	} else {
+		result = call_here(q, inst, call);
+	}
+	chain_done(inst, k, call, result);
+	return true;
+}
+
+static void go_on(struct asys_queue *q, struct instance *inst, bool here)
+{
+	struct asys_call call;
+	uint32_t k = NIL;
+
+	slot_at(q, inst->slot)->state =
+		inst->own_step == NIL ? SLOT_RUNNING : slot_at(q, inst->slot)->state;
+	for (unsigned n = 0; n < YIELD_AFTER; n++) {
+		switch (chain_next(inst, &k, &call)) {
+		case CHAIN_ENDED:
+			end_sending(q, inst);
+			return;
+		case CHAIN_WAITS:
+			return;
+		case CHAIN_YIELD:
+			go_on_later(q, inst);
+			return;
+		case CHAIN_REPORT:
+			if (!report(q, inst, k)) {
+				go_on_later(q, inst);
+				return;
+			}
+			break;
+		case CHAIN_TIMER:
+			if (!start_timer(q, inst, k, call.arg[0]))
+				return;
+			break;
+		case CHAIN_CALL:
+			if (!do_call(q, inst, k, &call, here))
+				return;
+			break;
+		}
+	}
+	go_on_later(q, inst);
+}
+
+void chain_run(struct asys_queue *q, uint32_t i)
+{
+	struct instance *inst = instance_of(slot_at(q, i));
+
+	if (!inst->started)
+		start_sending(q, inst);
+	go_on(q, inst, may_help(q) || threads_stuck(q));
+}
+
+void chains_run(struct asys_queue *q, bool here)
+{
+	struct instance *inst = q->chains;
+
+	q->chains = NULL;
+	while (inst) {
+		struct instance *next = inst->link;
+
+		inst->listed = false;
+		go_on(q, inst, here);
+		inst = next;
+	}
+}
+
+/* Ends */
+
+/* A sending that has begun is asked to end: what it opened it must be able to close. */
+static bool takes_sending(struct asys_queue *q, struct instance *inst, int64_t result)
+{
+	struct slot *slot = slot_at(q, inst->slot);
+
+	if (!inst->started) {
+		slot->call.user = inst->user;
+		slot->chain = SLOT_NO_CHAIN;
+		free_instance(inst);
+		return false;
+	}
+	if (result == -ECANCELED)
+		chain_cancel(inst);
+	go_on_later(q, inst);
+	return true;
+}
+
+bool chain_takes(struct asys_queue *q, uint32_t i, int64_t result)
+{
+	struct slot *slot = slot_at(q, i);
+	struct instance *inst = instance_of(slot);
+	uint32_t k = inst->own_step;
+
+	if (slot->chain == SLOT_SENDING && k == NIL)
+		return takes_sending(q, inst, result);
+	q->stats.by_engine[slot->engine]++;
+	if (slot->chain == SLOT_STEP) {
+		k = slot->pending;
+		if (slot->timer)
+			timer_remove(q, i);
+		slot_release(&q->pool, i);
+		q->nsteps--;
+	} else {
+		inst->own_step = NIL;
+		if (slot->call.nr == CALL_TIMER && slot->timer)
+			timer_remove(q, i);
+		slot->state = SLOT_RUNNING;
+		slot->engine = ASYS_ENGINE_AUTO;
+		slot->call.nr = CALL_CHAIN;
+		slot->call.flags = inst->flags;
+		slot->deadline = inst->deadline;
+		/* Failure injection may have taken the timer. */
+		if (inst->deadline && !slot->timer)
+			timer_add(q, i);
+	}
+	inst->out--;
+	q->news = true;
+	chain_done(inst, k, NULL, result);
+	go_on_later(q, inst);
+	return true;
+}
+
+void chain_returned(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	struct instance *inst = instance_of(slot);
+
+	q->share.done_ns += inst->calls_ns;
+	q->stats.by_engine[ASYS_ENGINE_THREADS] += inst->calls;
+	inst->calls_ns = inst->calls = 0;
+	inst->deadline = slot->deadline;
+	slot->state = SLOT_RUNNING;
+	slot->engine = ASYS_ENGINE_AUTO;
+	slot->call.flags = inst->flags;
+	q->news = true;
+	if (inst->ended)
+		end_sending(q, inst);
+	else if (may_help(q) && inst->hung == NIL)
+		go_on_later(q, inst);
+	else
+		go_on(q, inst, false);
+}
+
+/* Its steps in other slots end now; what its own slot does ends in cancel_slot. */
+bool chain_asked_to_end(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+	struct instance *inst = instance_of(slot);
+
+	if (chain_cancelled(inst))
+		return false;
+	chain_cancel(inst);
+	inst->timed_out = slot->timed_out;
+	if (inst->out <= (inst->own_step != NIL))
+		return true;
+	for (uint32_t j = 0; j < q->pool.fresh; j++) {
+		const struct slot *other = slot_at(q, j);
+
+		if (other->state != SLOT_FREE && other->chain == SLOT_STEP &&
+		    instance_of(other) == inst)
+			cancel_slot(q, j);
+	}
+	return true;
+}
