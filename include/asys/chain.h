@@ -27,7 +27,7 @@
  * skipped. Nothing but ASYS_ALWAYS holds for a skipped step.
  *
  * What a sending brings. One event, when all steps have ended or were skipped: its result is that of
- * the step named with asys_chain_result, else 0, or in both cases, if a step failed that was not
+ * the step named with asys_chain_result (-ECANCELED if that was skipped), else 0, or in both cases, if a step failed that was not
  * allowed to (asys_may_fail), the -errno of the first such. Where a step was marked with asys_report
  * it brings an event too, with the sending's id and the step's own user word.
  *
@@ -36,7 +36,9 @@
  *
  * Cancel and deadline (asys_deadline before asys_chain_send) are the sending's: calls in flight are
  * cancelled, steps not yet started end with -ECANCELED, those of asys_chain_on_failure and
- * asys_chain_finally still run, and the event says -ECANCELED or -ETIME. Priority likewise.
+ * asys_chain_finally still run, and the event says -ECANCELED or -ETIME. Priority likewise. A sending
+ * that is cancelled while it waits for what it depends on, or whose parameter or condition failed, ends
+ * without any step; then marked steps report -ECANCELED.
  *
  * Errors. What is wrong with a step is found when it is added: its id's value is then negative, and
  * asys_chain_ready returns the first such error; asys_message() names the step.
@@ -146,7 +148,7 @@ enum asys_condition {
 	ASYS_NEGATIVE, /* < 0 */
 };
 
-/* Not before `step` has ended, and only if its result is so. Any number of them. */
+/* Not before `step` has ended, and only if its result is so. Any number of them: all must hold. */
 ASYS_API struct asys_chain *asys_when(struct asys_chain *chain, asys_id step,
 				      enum asys_condition condition);
 /* asys_after: ASYS_ALWAYS; asys_after_ok, asys_after_error: as their names say. */

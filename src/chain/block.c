@@ -2,6 +2,7 @@
 /* Blocks of a chain, and sub-chains, which are blocks too. */
 #include "chain/program.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static asys_id failed_id(int err)
@@ -75,28 +76,38 @@ ASYS_API asys_id asys_chain_if(struct asys_chain *c, asys_id id, enum asys_condi
 	return k == NIL ? failed_id(c->error) : step_id(c, k);
 }
 
-/* The conditions of the if, the last one (which it was opened with) turned round. */
-static int say_else(struct asys_chain *c, uint32_t begin)
+/* The condition that the if was opened with is the last that was said about it. */
+static struct when condition_of_if(const struct asys_chain *c, uint32_t begin)
 {
 	const struct step *step = &c->steps.at[begin];
-	uint32_t said = step->nwhen - (step->block != NIL);
 
-	for (uint32_t n = 0; n < said; n++) {
-		struct when when = c->whens.at[step->first_when + n], *next;
+	return c->whens.at[step->first_when + step->nwhen - 1 - (step->block != NIL)];
+}
 
-		next = ARRAY_ADD(c->next.whens);
-		if (!next)
-			return chain_fail(c, -ENOMEM, begin, "no memory");
-		*next = when;
-		if (n + 1 == said)
-			next->condition ^= CONDITION_NOT;
+/* What was said before is about the else, not about the END before it. */
+static uint32_t begin_else(struct asys_chain *c, uint32_t begin)
+{
+	struct next_step said = c->next;
+	struct when *when;
+	uint32_t end;
+
+	memset(&c->next, 0, sizeof(c->next));
+	end = block_end(c);
+	free(c->next.whens.at);
+	c->next = said;
+	when = end == NIL ? NULL : ARRAY_ADD(c->next.whens);
+	if (!when) {
+		chain_fail(c, -ENOMEM, c->steps.count, "no memory");
+		return NIL;
 	}
-	return 0;
+	*when = condition_of_if(c, begin);
+	when->condition ^= CONDITION_NOT;
+	return block_begin(c, BLOCK_IF, NULL, 0);
 }
 
 ASYS_API asys_id asys_chain_else(struct asys_chain *c)
 {
-	uint32_t begin = c->open, k = NIL;
+	uint32_t begin = c->open, k;
 	int err = chain_building(c);
 
 	if (err)
@@ -105,8 +116,7 @@ ASYS_API asys_id asys_chain_else(struct asys_chain *c)
 	    (c->steps.at[begin].flags & STEP_ELSE))
 		return failed_id(chain_fail(c, -EINVAL, c->steps.count,
 					    "an else, but the innermost open block is no if"));
-	if (block_end(c) != NIL && !say_else(c, begin))
-		k = block_begin(c, BLOCK_IF, NULL, 0);
+	k = begin_else(c, begin);
 	if (k == NIL)
 		return failed_id(c->error);
 	c->steps.at[k].flags |= STEP_ELSE;

@@ -389,17 +389,36 @@ void chains_run(struct asys_queue *q, bool here)
 
 /* Ends */
 
-/* A sending that has begun is asked to end: what it opened it must be able to close. */
+/* It will not begin: as if all its steps had been skipped. */
+static void report_all(struct asys_queue *q, const struct instance *inst)
+{
+	const struct asys_chain *c = inst->chain;
+
+	for (uint32_t k = 0; k < c->steps.count; k++) {
+		const struct asys_event event = { { slot_at(q, inst->slot)->id },
+						  -ECANCELED,
+						  c->steps.at[k].user };
+
+		if (c->steps.at[k].flags & STEP_REPORT)
+			backlog_add(q, &event);
+	}
+}
+
+/* A sending ends other than by its last step. Cancelled, it must be able to close what it opened; only
+ * one whose parameters are not known yet, or never will be, ends without a step. */
 static bool takes_sending(struct asys_queue *q, struct instance *inst, int64_t result)
 {
 	struct slot *slot = slot_at(q, inst->slot);
 
-	if (!inst->started) {
+	if (!inst->started && (!chain_cancelled(inst) || slot->state == SLOT_WAITING)) {
+		report_all(q, inst);
 		slot->call.user = inst->user;
 		slot->chain = SLOT_NO_CHAIN;
 		free_instance(inst);
 		return false;
 	}
+	if (!inst->started)
+		start_sending(q, inst);
 	if (result == -ECANCELED)
 		chain_cancel(inst);
 	go_on_later(q, inst);
