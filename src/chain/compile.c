@@ -97,12 +97,9 @@ static void link_ready(struct asys_chain *c)
 	}
 }
 
-/* Calls that nobody can wait for but a thread of their own, or that may hang in an open. */
-static bool may_block(const struct step *step)
+static bool is_open(uint32_t nr)
 {
-	const struct asys_syscall_info *info = asys_syscall_info(step->nr);
-
-	switch (step->nr) {
+	switch (nr) {
 #ifdef SYS_open
 	case SYS_open:
 	case SYS_creat:
@@ -111,8 +108,31 @@ static bool may_block(const struct step *step)
 	case SYS_openat2:
 		return true;
 	default:
-		return !info || info->block == ASYS_BLOCK_FOREVER;
+		return false;
 	}
+}
+
+static bool is_file_transfer(const struct asys_chain *c, const struct step *step)
+{
+	const struct value *fd = &c->values.at[step->first_arg];
+
+	if (step->nr != SYS_read && step->nr != SYS_write && step->nr != SYS_readv &&
+	    step->nr != SYS_writev)
+		return false;
+	return step->nargs && fd->base == BASE_STEP && !fd->add && !fd->memory &&
+	       c->steps.at[fd->index].kind == STEP_CALL && is_open(c->steps.at[fd->index].nr);
+}
+
+static void note_call(struct asys_chain *c, struct step *step)
+{
+	const struct asys_syscall_info *info = asys_syscall_info(step->nr);
+
+	if (is_file_transfer(c, step))
+		step->flags |= STEP_FILE;
+	if (is_open(step->nr) || (step->flags & STEP_FILE))
+		c->may_hang = true;
+	if (c->may_hang || !info || info->block == ASYS_BLOCK_FOREVER)
+		c->may_block = true;
 }
 
 int chain_compile(struct asys_chain *c)
@@ -135,10 +155,8 @@ int chain_compile(struct asys_chain *c)
 	each_edge(c, places);
 	free(places);
 	for (uint32_t k = 0; k < count; k++)
-		c->may_block |= c->steps.at[k].kind == STEP_CALL && may_block(&c->steps.at[k]);
+		if (c->steps.at[k].kind == STEP_CALL)
+			note_call(c, &c->steps.at[k]);
 	link_ready(c);
-	c->forks = c->may_block && c->first_ready != c->last_ready;
-	for (uint32_t k = 0; k < count; k++)
-		c->forks |= c->may_block && c->steps.at[k].nnext > 1;
 	return 0;
 }

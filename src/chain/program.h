@@ -57,6 +57,9 @@ struct value {
 #define STEP_CLOSING \
 	(1u << 5)	    /* BEGIN: the block has a cleanup block, no ordinary step may follow */
 #define STEP_ELSE (1u << 6) /* BEGIN */
+/* A read or write of a file that the chain itself opened: hardly ever anything but a file on disk, so it is
+ * run like one, by whoever can be got out of it if it hangs after all. */
+#define STEP_FILE (1u << 7)
 
 /* What a step looks at before it runs. */
 struct when {
@@ -131,8 +134,8 @@ struct asys_chain {
 	ARRAY(struct when) whens;
 	ARRAY(uint32_t) nexts;
 	uint32_t calls;		    /* steps that are calls */
-	bool may_block;		    /* one of them may wait for ever, or may hang in an open */
-	bool forks;		    /* ... while another step could run */
+	bool may_block;		    /* one of them may wait for ever, or hang */
+	bool may_hang;		    /* one of them is an open, or STEP_FILE */
 	struct step_state *initial; /* of every sending; those ready at once are linked, from ... */
 	uint32_t first_ready, last_ready;
 	/* ASYS_CHAIN_RECORD */

@@ -355,11 +355,11 @@ static void drop_full(struct instance *inst, uint32_t k)
 	}
 }
 
-int chain_keep_call(struct instance *inst, uint32_t k, const struct asys_call *call)
+static int keep_call(struct instance *inst, uint32_t k, const struct asys_call *call)
 {
 	struct full *full;
 
-	if (!(inst->chain->steps.at[k].flags & STEP_FULL) || *find_full(inst, k))
+	if (*find_full(inst, k))
 		return 0;
 	full = malloc(sizeof(*full));
 	if (!full)
@@ -367,6 +367,21 @@ int chain_keep_call(struct instance *inst, uint32_t k, const struct asys_call *c
 	*full = (struct full){ inst->full, k, *call };
 	inst->full = full;
 	return 0;
+}
+
+int chain_keep_call(struct instance *inst, uint32_t k, const struct asys_call *call)
+{
+	return inst->chain->steps.at[k].flags & STEP_FULL ? keep_call(inst, k, call) : 0;
+}
+
+void chain_interrupted(struct instance *inst, uint32_t k, const struct asys_call *call,
+		       int64_t result)
+{
+	struct asys_call rest;
+
+	if (result > 0 && (call->nr == SYS_write || call->nr == SYS_writev) &&
+	    full_rest(call, (uint64_t)result, &rest))
+		keep_call(inst, k, call);
 }
 
 /* Part of it was transferred: true if the rest is to be. */
@@ -378,15 +393,14 @@ static bool goes_on(struct instance *inst, uint32_t k, const struct asys_call *c
 
 	*ret_sum = result;
 	if (failed(result))
-		return result == -EINTR && !chain_cancelled(inst) &&
-		       !chain_keep_call(inst, k, call);
+		return result == -EINTR && !chain_cancelled(inst) && !keep_call(inst, k, call);
 	if (full) {
 		*ret_sum += inst->step[k].result;
 		call = &full->call;
 	}
 	if (!result || !full_rest(call, (uint64_t)*ret_sum, &rest))
 		return false;
-	if (chain_keep_call(inst, k, call)) {
+	if (keep_call(inst, k, call)) {
 		*ret_sum = -ENOMEM;
 		return false;
 	}
@@ -395,7 +409,7 @@ static bool goes_on(struct instance *inst, uint32_t k, const struct asys_call *c
 
 void chain_done(struct instance *inst, uint32_t k, const struct asys_call *call, int64_t result)
 {
-	if (unlikely(inst->chain->steps.at[k].flags & STEP_FULL)) {
+	if (unlikely((inst->chain->steps.at[k].flags & STEP_FULL) || *find_full(inst, k))) {
 		bool on = goes_on(inst, k, call, result, &result);
 
 		if (on) {
@@ -427,7 +441,7 @@ static bool start(struct instance *inst, uint32_t k, struct asys_call *call, enu
 	}
 	switch ((enum step_kind)step->kind) {
 	case STEP_CALL:
-		full = step->flags & STEP_FULL ? *find_full(inst, k) : NULL;
+		full = *find_full(inst, k);
 		call->nr = step->nr;
 		call->flags = 0;
 		call->user = 0;
@@ -473,8 +487,7 @@ enum chain_want chain_next(struct instance *inst, uint32_t *ret_step, struct asy
 			return inst->ended ? CHAIN_ENDED : CHAIN_WAITS;
 		}
 		/* A transfer that goes on has passed its conditions. */
-		if (!(inst->full && *find_full(inst, k)) &&
-		    !conditions_hold(inst, &inst->chain->steps.at[k])) {
+		if (!*find_full(inst, k) && !conditions_hold(inst, &inst->chain->steps.at[k])) {
 			skip(inst, k);
 			continue;
 		}

@@ -206,7 +206,7 @@ static bool push(struct asys_queue *q, uint32_t i, enum lane lane)
 	slot->state = SLOT_HANDED;
 	slot->engine = ASYS_ENGINE_THREADS;
 	t->outstanding++;
-	t->forks_out += slot->call.nr == CALL_CHAIN && chain_forks(slot);
+	t->risky_out += slot->call.nr == CALL_CHAIN && chain_is_risky(slot);
 	if (lane == LANE_SLOW) {
 		t->new_slow++;
 		t->slow_out++;
@@ -287,7 +287,7 @@ static void over(struct threads *t, const struct slot *slot)
 {
 	t->outstanding--;
 	t->slow_out -= slot->lane == LANE_SLOW;
-	t->forks_out -= slot->call.nr == CALL_CHAIN && chain_forks(slot);
+	t->risky_out -= slot->call.nr == CALL_CHAIN && chain_is_risky(slot);
 }
 
 static unsigned reap_results(struct asys_queue *q)

@@ -86,8 +86,8 @@ struct threads {
 	/* the client's own */
 	alignas(CACHE_PAIR) struct crew *crew; /* of the present generation */
 	uint32_t outstanding;
-	uint32_t slow_out;  /* of these, slow ones */
-	uint32_t forks_out; /* ... chains in which a call may hang while others could go on */
+	uint32_t slow_out;	      /* of these, slow ones */
+	uint32_t risky_out;	      /* chains with calls that may hang */
 	uint32_t new_quick, new_slow; /* pushed since the last flush */
 	uint32_t max;
 	uint32_t spinners; /* threads that may look without sleeping */
@@ -116,10 +116,10 @@ bool threads_may_have_result(const struct asys_queue *q);
 bool threads_live(const struct asys_queue *q);
 bool threads_stuck(const struct asys_queue *q); /* calls wait for threads that cannot be had */
 void threads_renew(struct asys_queue *q);
-/* Ends what has hung since the last look in a chain that could go on otherwise: the client gives that
- * call a thread of its own. */
+/* Interrupts what has hung in a chain since the last look: the client gives that call a thread of its
+ * own. */
 void threads_unhang(struct asys_queue *q);
-#define UNHANG_NS 2000000u		/* how often to look while forks_out */
+#define UNHANG_NS 2000000u		/* how often to look while risky_out */
 int threads_open(struct asys_queue *q); /* rings only; 0 or -ENOMEM */
 
 /* worker.c */

@@ -10,14 +10,16 @@
 
 /* Calls that are made here: those that cannot block for ever, and in the lane of those that may, any that
  * would need a thread of their own, if nothing else of the sending could go on meanwhile. */
-static bool is_mine(const struct worker *w, const struct slot *slot, const struct asys_call *call,
-		    bool alone)
+static bool is_mine(const struct worker *w, const struct slot *slot, const struct instance *inst,
+		    uint32_t k, const struct asys_call *call)
 {
+	bool file = inst->chain->steps.at[k].flags & STEP_FILE, alone = inst->ready_head == NIL;
 	enum route route = call->nr < ROUTES ? (enum route)w->q->route[call->nr] : ROUTE_SLOW;
 
 	if (w->q->fault)
 		return false;
-	if (route == ROUTE_QUICK || route == ROUTE_POOL)
+	if (route == ROUTE_QUICK || route == ROUTE_POOL ||
+	    (file && w->q->engine != ASYS_ENGINE_URING && w->q->engine != ASYS_ENGINE_READY))
 		return true;
 	return route == ROUTE_SLOW && slot->lane == LANE_SLOW && alone;
 }
@@ -46,33 +48,38 @@ static int64_t make_call(const uint32_t *flags, const struct asys_call *call)
 }
 
 /*
- * The call may hang, and another step of the sending could go on, perhaps the one that it waits for.
- * The client looks every UNHANG_NS and ends what hangs (threads_unhang); then nothing has happened, and
- * the client gives the call a thread of its own. False: so it was.
+ * A call that may hang says so; the client looks every UNHANG_NS and interrupts what hangs
+ * (threads_unhang). Then nothing has happened, or a part of a write, and the client gives the call, or the
+ * rest, a thread of its own: false.
  */
-static bool make_hanging(struct worker *w, struct instance *inst, uint32_t k, const uint32_t *flags,
-			 const struct asys_call *call)
+static bool make_step(struct worker *w, struct instance *inst, uint32_t k, const uint32_t *flags,
+		      const struct asys_call *call)
 {
 	struct slot *slot = slot_at(w->q, inst->slot);
+	bool risky = (inst->chain->steps.at[k].flags & STEP_FILE) || may_hang(call);
 	int64_t result;
 
-	w->hangs = w->hangs + 1 ? w->hangs + 1 : 1;
-	atomic_store_explicit(&w->hanging, w->hangs, memory_order_seq_cst);
+	if (risky) {
+		w->hangs = w->hangs + 1 ? w->hangs + 1 : 1;
+		atomic_store_explicit(&w->hanging, w->hangs, memory_order_relaxed);
+	}
 	result = make_call(flags, call);
-	atomic_store_explicit(&w->hanging, 0, memory_order_seq_cst);
+	if (risky)
+		atomic_store_explicit(&w->hanging, 0, memory_order_relaxed);
 	if (unlikely(flags == &slot->call.flags &&
 		     (__atomic_load_n(flags, __ATOMIC_SEQ_CST) & SLOT_CANCEL)) &&
 	    !chain_cancelled(inst)) {
 		absorb_signal(w);
 		__atomic_fetch_and(&slot->call.flags, ~SLOT_CANCEL, __ATOMIC_SEQ_CST);
+		inst->hung = k;
 		if (result == -ECANCELED) {
 			chain_unget(inst, k);
-			inst->hung = k;
 			return false;
 		}
+		chain_interrupted(inst, k, call, result);
 	}
 	chain_done(inst, k, call, result);
-	return true;
+	return inst->hung == NIL;
 }
 
 static void run_steps(struct worker *w, struct slot *slot, struct instance *inst)
@@ -93,7 +100,7 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 		/* T4: the sender's rights may have changed between two steps. */
 		if (want == CHAIN_YIELD && worker_may_go_on(w))
 			continue;
-		if (want != CHAIN_CALL || !is_mine(w, slot, &call, inst->ready_head == NIL) ||
+		if (want != CHAIN_CALL || !is_mine(w, slot, inst, k, &call) ||
 		    !worker_may_go_on(w)) {
 			if (want != CHAIN_YIELD)
 				chain_unget(inst, k);
@@ -104,12 +111,8 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 			leave_cancel(w, &flags);
 		inst->calls++;
 		inst->calls_ns += cost_of(w->q, call.nr);
-		if (unlikely(may_hang(&call)) && inst->ready_head != NIL) {
-			if (!make_hanging(w, inst, k, flags, &call))
-				return;
-			continue;
-		}
-		chain_done(inst, k, &call, make_call(flags, &call));
+		if (!make_step(w, inst, k, flags, &call))
+			return;
 	}
 }
 

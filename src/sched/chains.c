@@ -42,9 +42,9 @@ uint8_t chain_lane(const struct asys_queue *q, const struct slot *slot)
 	return !may_help(q) && instance_of(slot)->chain->may_block ? LANE_SLOW : LANE_HANGING;
 }
 
-bool chain_forks(const struct slot *slot)
+bool chain_is_risky(const struct slot *slot)
 {
-	return instance_of(slot)->chain->forks;
+	return instance_of(slot)->chain->may_hang;
 }
 
 uint64_t chain_work_ns(const struct asys_queue *q, const struct slot *slot)
@@ -300,27 +300,34 @@ static int64_t call_here(struct asys_queue *q, struct instance *inst, const stru
 	return result;
 }
 
-static bool may_run_here(struct asys_queue *q, const struct asys_call *call)
+static bool may_run_here(struct asys_queue *q, const struct asys_call *call, bool file)
 {
-	return !q->fault && route_call(q, call) == ROUTE_QUICK;
+	if (q->fault)
+		return false;
+	if (file && q->engine != ASYS_ENGINE_URING && q->engine != ASYS_ENGINE_READY)
+		return !cost_is_high(q, call->nr);
+	return route_call(q, call) == ROUTE_QUICK;
 }
 
 /* One call. False: it must wait for a slot. */
 static bool do_call(struct asys_queue *q, struct instance *inst, uint32_t k,
 		    const struct asys_call *call, bool here)
 {
+	bool file = inst->chain->steps.at[k].flags & STEP_FILE, interrupted;
 	int64_t result;
 
 	if (unlikely(k == inst->hung)) {
 		inst->hung = NIL;
 		return hand_out(q, inst, k, call, true);
 	}
-	if (!here || !may_run_here(q, call))
+	if (!here || !may_run_here(q, call, file))
 		return hand_out(q, inst, k, call, false);
-	if (unlikely(may_hang(call))) {
-		if (!rescue_call(q, call, &result))
+	if (file || may_hang(call)) {
+		if (!rescue_call(q, call, &result, &interrupted))
 			return hand_out(q, inst, k, call, true);
 		q->stats.by_engine[ASYS_ENGINE_INLINE]++;
+		if (unlikely(interrupted))
+			chain_interrupted(inst, k, call, result);
 	} else {
 		result = call_here(q, inst, call);
 	}

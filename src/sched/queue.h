@@ -221,7 +221,7 @@ bool chain_takes(struct asys_queue *q, uint32_t i, int64_t result);
 void chain_returned(struct asys_queue *q, uint32_t i);
 /* Which of the threads' lanes (engine/threads.h) takes a sending. */
 uint8_t chain_lane(const struct asys_queue *q, const struct slot *slot);
-bool chain_forks(const struct slot *slot);
+bool chain_is_risky(const struct slot *slot);
 /* The user word of a slot's event. */
 uint64_t *slot_user(struct slot *slot);
 

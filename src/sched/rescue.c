@@ -111,7 +111,8 @@ void rescue_close(struct asys_queue *q)
 	free(q->rescue);
 }
 
-bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *ret_result)
+bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *ret_result,
+		 bool *ret_interrupted)
 {
 	static _Thread_local uint32_t flags; /* outlives a late signal */
 	uint64_t before;
@@ -129,17 +130,19 @@ bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *re
 	if (UNDER_TSAN && result == -EINTR)
 		flags = SLOT_CANCEL; /* its handler runs late, and not in the call */
 	*ret_result = result;
+	*ret_interrupted = flags != 0;
 	return !flags || (result != -ECANCELED && result != -EINTR);
 }
 
 void run_risky(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
+	bool interrupted;
 	int64_t result;
 
 	slot->state = SLOT_RUNNING;
 	slot->engine = ASYS_ENGINE_INLINE;
-	if (rescue_call(q, &slot->call, &result)) {
+	if (rescue_call(q, &slot->call, &result, &interrupted)) {
 		end(q, i, result);
 		return;
 	}

@@ -110,7 +110,8 @@ void run_here(struct asys_queue *q, uint32_t i); /* the call runs in this thread
 /* rescue.c: calls that may hang, in a waiter. */
 void run_risky(struct asys_queue *q, uint32_t i); /* runs here and ends, or goes to LIST_START */
 /* The same for a call without a slot; false: it hung, and nothing has happened. */
-bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *ret_result);
+bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *ret_result,
+		 bool *ret_interrupted); /* it ended, but perhaps early because of us */
 /* A call in this thread ended with -EINTR: made again if it was the timer's signal. */
 int64_t rescue_rerun(struct asys_queue *q, const struct asys_call *call, int64_t result);
 void rescue_off(struct asys_queue *q); /* the waiter stops waiting */

@@ -156,7 +156,7 @@ static void user_signal(struct asys_queue *q)
 int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 {
 	uint32_t kinds;
-	bool forks;
+	bool risky;
 	int err;
 
 	flush_engines(q);
@@ -173,13 +173,13 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 	}
 	if (timers_next(q) < when_ns)
 		when_ns = timers_next(q);
-	forks = q->threads && q->threads->forks_out;
-	if (unlikely(forks) && clock_now() + UNHANG_NS < when_ns)
+	risky = q->threads && q->threads->risky_out;
+	if (unlikely(risky) && clock_now() + UNHANG_NS < when_ns)
 		when_ns = clock_now() + UNHANG_NS;
 	q->somebody_sleeps = true;
 	q->sleep_kinds = kinds;
 	err = sleep_once(q, kinds, need, when_ns);
-	if (unlikely(forks && q->threads->forks_out))
+	if (unlikely(risky && q->threads->risky_out))
 		threads_unhang(q);
 	q->somebody_sleeps = false;
 	if (queue_shared(q))
