@@ -177,6 +177,11 @@ struct slot_pool {
 int slot_pool_init(struct slot_pool *pool, uint32_t depth); /* 0 or -ENOMEM or -EMFILE */
 void slot_pool_free(struct slot_pool *pool);
 
+static inline uint32_t slots_used(const struct slot_pool *pool)
+{
+	return pool->fresh - (pool->tail - pool->head);
+}
+
 /* Slots reused before fresh memory is touched: few enough to stay in the first-level cache, enough
  * that an id is not reused at once. */
 #define SLOT_REUSE_FROM 32

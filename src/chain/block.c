@@ -293,7 +293,7 @@ static int copy_step(struct asys_chain *c, const struct asys_chain *sub, uint32_
 	step->first_arg = first_arg;
 	step->flags |= c->steps.at[begin].flags & STEP_CLEANUP;
 	step->first_when = c->whens.count;
-	step->nwhen = 0;
+	step->nwhen = step->nnext = 0;
 	c->calls += step->kind == STEP_CALL;
 	for (uint32_t w = 0; w < from->nwhen; w++) {
 		const struct when *when = &sub->whens.at[from->first_when + w];
@@ -313,7 +313,7 @@ ASYS_API asys_id asys_chain_sub6(struct asys_chain *c, const struct asys_chain *
 
 	for (unsigned a = 0; a < 6 && !err; a++)
 		err = value_of(c, args[a], &values[a]);
-	if (!err && !sub->ready)
+	if (!err && (!sub || !sub->ready))
 		err = chain_fail(c, -EINVAL, c->steps.count, "the sub-chain is not ready");
 	if (err)
 		return failed_id(err);

@@ -159,7 +159,9 @@ void step_name(const struct asys_chain *c, uint32_t k, char *text, size_t size)
 {
 	const struct step *step = &c->steps.at[k];
 
-	if (k >= c->steps.count)
+	if (k >= c->steps.count && c->next.label)
+		snprintf(text, size, "step %u (\"%s\")", k + 1, c->next.label);
+	else if (k >= c->steps.count)
 		snprintf(text, size, "step %u", k + 1);
 	else if (step->label)
 		snprintf(text, size, "step %u (%s, \"%s\")", k + 1, kind_name(step), step->label);

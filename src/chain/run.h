@@ -58,6 +58,7 @@ struct instance {
 	uint64_t deadline; /* of the sending */
 	uint64_t params[6];
 	struct full *full;
+	struct timespec sleep; /* of a timer that is a call */
 	struct step_record *record;
 	uint64_t begin_ns;
 	struct step_state step[];

@@ -73,14 +73,14 @@ static bool may_own(const struct asys_queue *q)
 
 static int make_ring(struct asys_queue *q, struct uring *u)
 {
-	uint32_t entries = q->pool.depth < SQ_MOST ? q->pool.depth : SQ_MOST;
+	uint32_t entries = q->limit < SQ_MOST ? q->limit : SQ_MOST;
 	struct io_uring_params p;
 	int err;
 
 	u->owned = may_own(q) ? owned_take() : NULL;
 	memset(&p, 0, sizeof(p));
 	p.flags = setup_flags(q, u->owned != NULL);
-	p.cq_entries = q->pool.depth < CQ_MOST / 2 ? 2 * q->pool.depth : CQ_MOST;
+	p.cq_entries = q->limit < CQ_MOST / 2 ? 2 * q->limit : CQ_MOST;
 	p.sq_thread_idle = SQPOLL_IDLE_MS;
 	err = io_uring_queue_init_params(entries, &u->ring, &p);
 	q->stats.traps++;
@@ -111,7 +111,7 @@ static int open_ring(struct asys_queue *q)
 		u->kinds.stamp = 1;
 		list_init(&u->parked);
 		u->news_fd = -1;
-		u->fresh_room = q->pool.depth < SQ_MOST ? q->pool.depth : SQ_MOST;
+		u->fresh_room = q->limit < SQ_MOST ? q->limit : SQ_MOST;
 		u->fresh = malloc(u->fresh_room * sizeof(*u->fresh));
 		q->uring = u;
 		err = u->fresh ? make_ring(q, u) : -ENOMEM;

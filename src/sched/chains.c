@@ -68,7 +68,7 @@ static int make_instance(struct asys_chain *c, struct instance **ret_inst)
 	struct instance *inst;
 	int err;
 
-	if (!c->ready)
+	if (!c || !c->ready)
 		return fail(-EINVAL, "the chain is not ready: call asys_chain_ready first");
 	inst = malloc(instance_size(c));
 	if (!inst)
@@ -179,14 +179,14 @@ static void start_sending(struct asys_queue *q, struct instance *inst)
 
 /* Steps that the client's own thread must not, or cannot, make. */
 
-/* A slot for one more step: the sending's own, or another; NIL: when one of its steps has ended. */
-static uint32_t step_slot(struct asys_queue *q, struct instance *inst, uint32_t k)
+/* A slot for one more step: the sending's own (unless `other`), or another; NIL: when one of its steps has ended. */
+static uint32_t step_slot(struct asys_queue *q, struct instance *inst, uint32_t k, bool other)
 {
 	uint32_t i = inst->slot;
 	const struct slot *own = slot_at(q, i);
 	struct slot *slot;
 
-	if (inst->own_step == NIL) {
+	if (inst->own_step == NIL && !other) {
 		inst->own_step = k;
 		slot = slot_at(q, i);
 		slot->state_word = SLOT_READY;
@@ -218,7 +218,7 @@ static bool hand_out(struct asys_queue *q, struct instance *inst, uint32_t k,
 		chain_done(inst, k, call, -ENOMEM);
 		return true;
 	}
-	i = step_slot(q, inst, k);
+	i = step_slot(q, inst, k, false);
 	if (i == NIL) {
 		chain_unget(inst, k);
 		return false;
@@ -237,18 +237,25 @@ static bool hand_out(struct asys_queue *q, struct instance *inst, uint32_t k,
 	return true;
 }
 
+/* Where the sending's own deadline needs its slot's place among the timers, and there is no other slot. */
+static bool sleep_instead(struct asys_queue *q, struct instance *inst, uint32_t k, uint64_t ns)
+{
+	const struct asys_call call = { .nr = SYS_clock_nanosleep,
+					.arg = { CLOCK_MONOTONIC, 0, ptr_word(&inst->sleep), 0 } };
+
+	inst->sleep = clock_timespec(ns);
+	return hand_out(q, inst, k, &call, false);
+}
+
 /* As failure injection holds an event back: the timer ends it. */
 static bool start_timer(struct asys_queue *q, struct instance *inst, uint32_t k, uint64_t ns)
 {
+	bool taken = slot_at(q, inst->slot)->timer != 0;
+	uint32_t i = step_slot(q, inst, k, taken);
 	struct slot *slot;
-	uint32_t i;
 
-	/* The sending's own deadline needs its slot's place among the timers. */
-	if (slot_at(q, inst->slot)->timer && inst->own_step == NIL)
-		inst->own_step = NIL - 1;
-	i = step_slot(q, inst, k);
-	if (inst->own_step == NIL - 1)
-		inst->own_step = NIL;
+	if (i == NIL && taken && inst->own_step == NIL)
+		return sleep_instead(q, inst, k, ns);
 	if (i == NIL) {
 		chain_unget(inst, k);
 		return false;
@@ -309,7 +316,13 @@ static bool may_run_here(struct asys_queue *q, const struct asys_call *call, boo
 	return route_call(q, call) == ROUTE_QUICK;
 }
 
-/* One call. False: it must wait for a slot. */
+/* A system call thread would make it too: the sending as a whole may go there. */
+static bool may_run_there(struct asys_queue *q, const struct asys_call *call, bool file)
+{
+	return may_run_here(q, call, file) || (!q->fault && route_call(q, call) == ROUTE_POOL);
+}
+
+/* One call. False: nothing more can be done now. */
 static bool do_call(struct asys_queue *q, struct instance *inst, uint32_t k,
 		    const struct asys_call *call, bool here)
 {
@@ -319,6 +332,11 @@ static bool do_call(struct asys_queue *q, struct instance *inst, uint32_t k,
 	if (unlikely(k == inst->hung)) {
 		inst->hung = NIL;
 		return hand_out(q, inst, k, call, true);
+	}
+	if (!here && !inst->out && may_run_there(q, call, file)) {
+		chain_unget(inst, k);
+		go_on_later(q, inst);
+		return false;
 	}
 	if (!here || !may_run_here(q, call, file))
 		return hand_out(q, inst, k, call, false);
@@ -457,7 +475,7 @@ bool chain_takes(struct asys_queue *q, uint32_t i, int64_t result)
 		slot->call.flags = inst->flags;
 		slot->deadline = inst->deadline;
 		/* Failure injection may have taken the timer. */
-		if (inst->deadline && !slot->timer)
+		if (inst->deadline && !slot->timer && !chain_cancelled(inst))
 			timer_add(q, i);
 	}
 	inst->out--;
@@ -482,8 +500,6 @@ void chain_returned(struct asys_queue *q, uint32_t i)
 	q->news = true;
 	if (inst->ended)
 		end_sending(q, inst);
-	else if (may_help(q) && inst->hung == NIL)
-		go_on_later(q, inst);
 	else
 		go_on(q, inst, false);
 }

@@ -125,7 +125,7 @@ static bool help_shared(struct asys_queue *q)
  */
 static bool alone(const struct asys_queue *q, const struct goal *goal)
 {
-	return q->inflight == 1 && q->nlist[LIST_START] == 1 && !q->nsteps &&
+	return q->inflight == 1 && q->nlist[LIST_START] == 1 && !q->nsteps && !q->chains &&
 	       goal->when_ns == UINT64_MAX && q->engine == ASYS_ENGINE_AUTO && !q->timers.count &&
 	       may_help(q) && !queue_shared(q) && !q->closing && !q->fault;
 }

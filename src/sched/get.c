@@ -5,6 +5,7 @@
 
 #define KEEP_AT_ONCE 64
 #define INLINE_AT_ONCE 16
+#define START_ROUNDS 4u
 
 static bool backlog_grow(struct backlog *b)
 {
@@ -91,16 +92,20 @@ static void start_without_waiting(struct asys_queue *q)
 {
 	struct goal soon = { .ended = q->nended + INLINE_AT_ONCE, .slot = NIL, .when_ns = 1 };
 
-	if (unlikely(q->chains))
-		chains_run(q, false);
-	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
-		start_all(q);
-	if (q->nlist[LIST_QUICK])
-		share_all(q);
-	if (queue_outstanding(q))
-		flush_engines(q);
-	if (q->inflight != q->nwaiting)
-		reap(q);
+	bool more = true;
+
+	/* What ends may let others start: again, as long as there is no event to go with. */
+	for (unsigned n = 0; n < START_ROUNDS && more; n++) {
+		if (unlikely(q->chains))
+			chains_run(q, false);
+		if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
+			start_all(q);
+		if (q->nlist[LIST_QUICK])
+			share_all(q);
+		if (queue_outstanding(q))
+			flush_engines(q);
+		more = q->inflight != q->nwaiting && reap(q) && !q->nended;
+	}
 	if (q->nlist[LIST_QUICK] && q->engine == ASYS_ENGINE_INLINE)
 		drive(q, &soon);
 }

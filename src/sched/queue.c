@@ -118,6 +118,7 @@ static void init_fields(struct asys_queue *q, const struct asys_queue_options *o
 	q->signal = o->signal;
 	share_init(&q->share);
 	q->max_threads = o->threads;
+	q->limit = power_of_two(o->depth);
 	q->uring_off = asys_probe()->uring != 0;
 	q->epoll_fd = q->event_fd = q->user_epoll = q->user_fd = -1;
 	for (unsigned k = 0; k < LIST_KINDS * 3; k++)
@@ -180,7 +181,7 @@ ASYS_API int asys_queue_open(struct asys_queue **ret_queue,
 	if (!q->mark)
 		err = -ENOMEM;
 	if (!err)
-		err = slot_pool_init(&q->pool, power_of_two(o.depth));
+		err = slot_pool_init(&q->pool, 2 * q->limit);
 	if (!err)
 		err = edge_pool_init(&q->edges, q->pool.depth);
 	if (!err && o.fault)

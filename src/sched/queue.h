@@ -66,7 +66,8 @@ struct asys_queue {
 	bool closing;
 	uint8_t engine; /* as asked for */
 	struct fault *fault;
-	struct slot_pool pool;
+	struct slot_pool pool; /* twice `limit`: steps of chains find room in a full queue too */
+	uint32_t limit;	       /* calls in flight and events in slots, those steps not counted */
 	struct slot_list ended;
 	struct slot_list lists[LIST_KINDS][3];
 	struct threads *threads; /* NULL until needed */

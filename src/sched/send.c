@@ -243,6 +243,12 @@ void make_ready(struct asys_queue *q, uint32_t i)
 					LIST_START);
 }
 
+/* NIL: the queue is full. */
+static inline uint32_t take_slot(struct asys_queue *q)
+{
+	return likely(slots_used(&q->pool) - q->nsteps < q->limit) ? slot_alloc(&q->pool) : NIL;
+}
+
 /* Makes room for one more call: sets ended ones aside, else helps until one has ended. */
 static uint32_t alloc_helping(struct asys_queue *q, int *ret_err)
 {
@@ -252,10 +258,10 @@ static uint32_t alloc_helping(struct asys_queue *q, int *ret_err)
 
 	*ret_err = -EAGAIN;
 	fail(-EAGAIN, "the queue is full: %u calls are in flight or have events to be got",
-	     q->pool.depth);
+	     q->limit);
 	if (q->flags & ASYS_QUEUE_NONBLOCK)
 		return NIL;
-	while ((i = slot_alloc(&q->pool)) == NIL) {
+	while ((i = take_slot(q)) == NIL) {
 		if (q->ended.head != NIL) {
 			if (!backlog_keep(q)) {
 				*ret_err = -ENOMEM;
@@ -356,7 +362,7 @@ inline uint32_t slot_new(struct asys_queue *q, int *ret_err)
 
 	if (unlikely(q->driver_on))
 		context_check(q); /* the driver may run the call: with this thread's rights */
-	i = slot_alloc(&q->pool);
+	i = take_slot(q);
 	return likely(i != NIL) ? i : alloc_helping(q, ret_err);
 }
 
