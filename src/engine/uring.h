@@ -93,7 +93,9 @@ void owned_set(struct owned *o,
 	       int fd);		    /* this thread has made it; NULL is allowed here and below */
 void owned_free(struct owned *o);   /* before the ring is closed */
 void owned_forget(struct owned *o); /* the same, in a forked child */
-void owned_summon(const struct owned *o, int signal);
+bool owned_is_gone(const struct owned *o); /* its thread has exited */
+void owned_summon(struct owned *o, int signal);
+bool owned_is_summoned(const struct owned *o); /* its signal may still have to be delivered */
 bool ring_is_foreign(const struct uring *u); /* another thread made it, and nobody else may enter */
 
 /* uring_ring.c */

@@ -21,8 +21,9 @@
 #define CANCEL_ALL_ANY ((1u << 0) | (1u << 2))
 
 struct owned {
-	_Atomic uint64_t owner; /* thread_number; 0: free; OWNER_GONE */
-	_Atomic uint32_t busy;	/* > 0: the owner uses fd now, it must not be closed */
+	_Atomic uint64_t owner;	   /* thread_number; 0: free; OWNER_GONE */
+	_Atomic uint32_t busy;	   /* > 0: the owner uses fd now, it must not be closed */
+	_Atomic uint32_t summoned; /* a signal is on its way to the owner */
 	int fd;
 	int32_t tid;
 };
@@ -45,6 +46,16 @@ bool ring_is_foreign(const struct uring *u)
 {
 	return u->owned &&
 	       atomic_load_explicit(&u->owned->owner, memory_order_acquire) != thread_number();
+}
+
+bool owned_is_summoned(const struct owned *o)
+{
+	return o && atomic_load_explicit(&o->summoned, memory_order_seq_cst);
+}
+
+bool owned_is_gone(const struct owned *o)
+{
+	return atomic_load_explicit(&o->owner, memory_order_acquire) == OWNER_GONE;
 }
 
 static void owned_let_go(struct owned *o)
@@ -79,6 +90,7 @@ void uring_serve(void)
 	for (unsigned k = 0; k < OWNED_MOST; k++) {
 		if (!owned_hold(&owned[k]))
 			continue;
+		atomic_store_explicit(&owned[k].summoned, 0, memory_order_seq_cst);
 		enter_twice(owned[k].fd);
 		owned_let_go(&owned[k]);
 	}
@@ -145,12 +157,16 @@ void owned_set(struct owned *o, int fd)
 	if (!o)
 		return;
 	o->fd = fd;
+	atomic_store_explicit(&o->summoned, 0, memory_order_relaxed);
 	o->tid = (int32_t)raw_call(SYS_gettid, 0, 0, 0, 0);
 	atomic_store_explicit(&o->owner, thread_number(), memory_order_release);
 }
 
-void owned_summon(const struct owned *o, int signal)
+/* One signal at a time: what is on its way when the handler is taken off would end the program. */
+void owned_summon(struct owned *o, int signal)
 {
+	if (atomic_exchange_explicit(&o->summoned, 1, memory_order_seq_cst))
+		return;
 	raw_call(SYS_tgkill, (uint64_t)getpid(), (uint64_t)o->tid, (uint64_t)signal, 0);
 }
 

@@ -228,18 +228,24 @@ static void summon(struct asys_queue *q)
 	q->stats.traps += 2;
 }
 
+/* A signal that is still on its way needs its handler, which then stays. */
+static void give_signal(struct asys_queue *q)
+{
+	if (q->uring->signal_taken && !owned_is_summoned(q->uring->owned))
+		cancel_signal_give(q->signal);
+	q->uring->signal_taken = false;
+}
+
 /* The old ring is empty but for what was parked: this thread's own takes it over. */
 static void adopt(struct asys_queue *q)
 {
 	struct uring *u = q->uring;
 	uint32_t i;
 
+	give_signal(q);
 	owned_free(u->owned);
 	u->owned = NULL;
 	io_uring_queue_exit(&u->ring);
-	if (u->signal_taken)
-		cancel_signal_give(q->signal);
-	u->signal_taken = false;
 	u->fresh_count = u->owed = 0;
 	u->dead = make_ring(q, u) != 0;
 	if (u->dead)
@@ -251,6 +257,33 @@ static void adopt(struct asys_queue *q)
 	}
 }
 
+/* Its thread has exited with entries that it never submitted: nobody else may. */
+static unsigned take_unsubmitted(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+	struct io_uring_sq *sq = &u->ring.sq;
+	uint32_t head = __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE), i;
+	unsigned n = 0;
+
+	for (uint32_t k = head; k != sq->sqe_tail; k++) {
+		struct slot *slot;
+
+		if (!ring_owns(q, sq->sqes[k & sq->ring_mask].user_data, &i))
+			continue;
+		slot = slot_at(q, i);
+		if (slot->aux & URING_CANCEL) {
+			u->outstanding--;
+			end(q, i, slot->result ? slot->result : -ECANCELED);
+			n++;
+		} else {
+			ring_start_again(q, i); /* parks it */
+		}
+	}
+	sq->sqe_head = sq->sqe_tail = head;
+	__atomic_store_n(sq->ktail, head, __ATOMIC_RELEASE);
+	return n;
+}
+
 /* Another thread made the ring: brings on the ends of what is in it. Returns how many ended. */
 unsigned ring_take_over(struct asys_queue *q)
 {
@@ -258,8 +291,11 @@ unsigned ring_take_over(struct asys_queue *q)
 	struct uring *u = q->uring;
 	unsigned n = ring_completions(q);
 
+	if (owned_is_gone(u->owned) && io_uring_sq_ready(&u->ring))
+		n += take_unsubmitted(q);
 	if (u->outstanding == u->parked_count) {
 		adopt(q);
+		ring_submit(q);
 	} else if (!n) {
 		summon(q);
 		nanosleep(&pause, NULL);
@@ -381,6 +417,8 @@ void ring_close(struct asys_queue *q, bool child)
 
 	if (!u)
 		return;
+	if (!child)
+		give_signal(q);
 	/* A child's table is a copy, in which nobody will ever let go. */
 	if (child)
 		owned_forget(u->owned);
@@ -388,8 +426,6 @@ void ring_close(struct asys_queue *q, bool child)
 		owned_free(u->owned);
 	if (!u->dead)
 		io_uring_queue_exit(&u->ring);
-	if (u->signal_taken && !child)
-		cancel_signal_give(q->signal);
 	if (u->news_fd >= 0)
 		close(u->news_fd);
 	free(u->fresh);
