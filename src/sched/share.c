@@ -41,6 +41,8 @@ void share_all(struct asys_queue *q)
 		context_check(q);
 		offer(q, q->nlist[LIST_QUICK]);
 		threads_flush(q, true);
+	} else if (q->nlist[LIST_QUICK] && queue_shared(q)) {
+		poke_sleeper(q); /* who waits runs them, and may be asleep */
 	}
 }
 
