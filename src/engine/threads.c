@@ -358,27 +358,35 @@ static void cancel(struct asys_queue *q, uint32_t i)
 	signal_runner(q, i);
 }
 
+/*
+ * The count in `hanging` is another one for each call: if it is the same before and after, the thread
+ * was in that call all the time, and `current` names its sending. The slot is that sending's until the
+ * client reaps it, so the bit cannot hit another call; the signal goes as in signal_runner.
+ */
+static void unhang(struct asys_queue *q, struct worker *w)
+{
+	uint32_t now = atomic_load_explicit(&w->hanging, memory_order_seq_cst), i;
+
+	pthread_mutex_lock(&w->cancel_lock);
+	i = atomic_load_explicit(&w->current, memory_order_seq_cst);
+	if (now && now == w->seen_hanging && i &&
+	    now == atomic_load_explicit(&w->hanging, memory_order_seq_cst)) {
+		__atomic_fetch_or(&slot_at(q, i - 1)->call.flags, SLOT_CANCEL, __ATOMIC_SEQ_CST);
+		full_fence();
+		if (atomic_load_explicit(&w->current, memory_order_seq_cst) == i)
+			send_signal(q, w);
+	}
+	pthread_mutex_unlock(&w->cancel_lock);
+	w->seen_hanging = now;
+}
+
 void threads_unhang(struct asys_queue *q)
 {
 	struct threads *t = q->threads;
 
-	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
-		struct worker *w = &t->workers[k];
-		uint32_t now, i;
-
-		if (!w->used)
-			continue;
-		now = atomic_load_explicit(&w->hanging, memory_order_seq_cst);
-		pthread_mutex_lock(&w->cancel_lock);
-		i = atomic_load_explicit(&w->current, memory_order_seq_cst);
-		if (now && now == w->seen_hanging && i) {
-			__atomic_fetch_or(&slot_at(q, i - 1)->call.flags, SLOT_CANCEL,
-					  __ATOMIC_SEQ_CST);
-			send_signal(q, w);
-		}
-		pthread_mutex_unlock(&w->cancel_lock);
-		w->seen_hanging = now;
-	}
+	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
+		if (t->workers[k].used)
+			unhang(q, &t->workers[k]);
 }
 
 bool threads_live(const struct asys_queue *q)

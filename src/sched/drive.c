@@ -199,6 +199,10 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 			continue;
 		if (late(goal))
 			return -ETIME;
+		/* Something ended while it was started, and let others be ready. */
+		if (unlikely(q->chains) ||
+		    (!queue_outstanding(q) && (q->nlist[LIST_START] || q->nlist[LIST_QUICK])))
+			continue;
 		if (!queue_outstanding(q) && !q->timers.count && !queue_shared(q))
 			return -ENODATA;
 		err = sleep_for_end(q, ends_needed(q, goal), goal->when_ns);
