@@ -268,12 +268,66 @@ static void test_bad_specs(void **state)
 	}
 }
 
+/* What is injected is what the call may return; a call that never fails so is left alone. */
+static void test_only_what_may_be(void **state)
+{
+	/* in this order: EINTR EAGAIN EIO ENOSPC */
+	static const int errors[] = { -EINTR, -EAGAIN, -EIO, -ENOSPC };
+	static const struct {
+		uint32_t nr;
+		const char *may;
+	} calls[] = {
+		{ SYS_read, "1110" },	    { SYS_readv, "1110" },	{ SYS_pread64, "1010" },
+		{ SYS_preadv, "1010" },	    { SYS_preadv2, "1010" },	{ SYS_write, "1111" },
+		{ SYS_writev, "1111" },	    { SYS_pwrite64, "1011" },	{ SYS_pwritev, "1011" },
+		{ SYS_pwritev2, "1011" },   { SYS_fsync, "1010" },	{ SYS_fdatasync, "1010" },
+		{ SYS_fallocate, "1011" },  { SYS_recvfrom, "1100" },	{ SYS_recvmsg, "1100" },
+		{ SYS_sendto, "1100" },	    { SYS_sendmsg, "1100" },	{ SYS_accept4, "1100" },
+		{ SYS_connect, "1000" },    { SYS_getdents64, "0010" }, { SYS_mkdirat, "0011" },
+		{ SYS_linkat, "0011" },	    { SYS_symlinkat, "0011" },	{ SYS_renameat2, "0011" },
+		{ SYS_fsetxattr, "0001" },  { SYS_flock, "1000" },	{ SYS_epoll_pwait, "1000" },
+		{ SYS_getppid, "0000" },    { SYS_close, "0000" },	{ SYS_lseek, "0000" },
+		{ SYS_getsockopt, "0000" },
+	};
+	struct asys_queue *q;
+
+	(void)state;
+	if (getenv("ASYS_FAULT"))
+		skip_because("the environment's faults override the test's");
+	q = open_faulty("seed=5,rate=1000,kinds=eintr+eagain+eio+enospc");
+	for (unsigned c = 0; c < sizeof(calls) / sizeof(calls[0]); c++) {
+		unsigned seen[4] = { 0 }, other = 0;
+
+		/* no such descriptor: what is not injected is -EBADF */
+		for (unsigned k = 0; k < 100; k++) {
+			int64_t result = result_of(q, submit(q, calls[c].nr, -1, "x", -1, "y"));
+			unsigned e = 0;
+
+			while (e < 4 && result != errors[e])
+				e++;
+			e < 4 ? seen[e]++ : other++;
+		}
+		for (unsigned e = 0; e < 4; e++)
+			if ((seen[e] > 0) != (calls[c].may[e] == '1'))
+				support_fail(__FILE__, __LINE__, "call %u: %u times error %d",
+					     calls[c].nr, seen[e], errors[e]);
+		check_eq(other, strcmp(calls[c].may, "0000") ? 0 : 100);
+	}
+	asys_queue_close(q);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_seed),	    contract(test_each_kind),	  contract(test_benign),
-		contract(test_reorder),	    contract(test_errors_travel), contract(test_held_back),
-		contract(test_environment), contract(test_bad_specs),
+		contract(test_seed),
+		contract(test_each_kind),
+		contract(test_benign),
+		contract(test_reorder),
+		contract(test_errors_travel),
+		contract(test_held_back),
+		contract(test_environment),
+		contract(test_bad_specs),
+		contract(test_only_what_may_be),
 	};
 
 	return group(tests, argc, argv);

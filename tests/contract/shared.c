@@ -279,6 +279,54 @@ static void test_driver_goes_on(void **state)
 	temp_remove(dir);
 }
 
+struct sleeper {
+	struct asys_queue *queue;
+	struct asys_event event;
+};
+
+static void *take_one(void *arg)
+{
+	struct sleeper *sleeper = arg;
+
+	check_eq(asys_queue_get_many(sleeper->queue, &sleeper->event, 1, 1, ASYS_FOREVER), 1);
+	return NULL;
+}
+
+/* One thread is long asleep when another sends, flushes and goes away: the sleeper gets the event,
+ * whoever runs the call. */
+static void test_sent_while_asleep(void **state)
+{
+	static const uint32_t flags[] = { ASYS_QUEUE_SHARED, ASYS_QUEUE_DRIVER };
+
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		struct sleeper sleeper = { .queue = open_depth(64, flags[k]) };
+		struct asys_queue *q = sleeper.queue;
+		asys_id idle, quick;
+		pthread_t thread;
+		char byte;
+		int fd[2];
+
+		make_pipe(fd);
+		/* something is in flight, so that it does wait */
+		idle = submit(q, SYS_read, fd[0], &byte, 1);
+		check_eq(asys_queue_flush(q), 0);
+		check_eq(pthread_create(&thread, NULL, take_one, &sleeper), 0);
+		sleep_ms(20);
+		quick = submit(q, SYS_getppid, 0);
+		check_eq(asys_queue_flush(q), 0);
+		pthread_join(thread, NULL);
+		check_eq(sleeper.event.id.value, quick.value);
+		check_eq(sleeper.event.result, getppid());
+		check_eq(write(fd[1], "x", 1), 1);
+		check_eq(result_of(q, idle), 1);
+		asys_queue_close(q);
+		close(fd[0]);
+		close(fd[1]);
+		progress();
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +338,7 @@ int main(int argc, char **argv)
 		contract(test_cancel_from_another),
 		contract(test_barriers),
 		contract(test_driver_goes_on),
+		contract(test_sent_while_asleep),
 	};
 
 	return group(tests, argc, argv);
