@@ -35,7 +35,7 @@ static void prepare_one(struct meta *m, struct io_uring_sqe *sqe, unsigned i)
 				    &m->stx[i % META_BATCH]);
 		break;
 	case META_OPEN:
-		io_uring_prep_openat(sqe, dir, m->name[i], O_RDONLY | O_CLOEXEC, 0);
+		io_uring_prep_openat(sqe, dir, m->name[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 		break;
 	case META_MKDIR:
 		io_uring_prep_mkdirat(sqe, dir, m->name[i], 0700);
@@ -66,8 +66,8 @@ static int linked_batch(struct meta *m, unsigned first)
 	for (unsigned i = first; i < first + META_BATCH; i++) {
 		struct io_uring_sqe *sqe = next_sqe(m);
 
-		io_uring_prep_openat_direct(sqe, meta_dir(m, i), m->name[i], O_RDONLY, 0,
-					    i % META_BATCH);
+		io_uring_prep_openat_direct(sqe, meta_dir(m, i), m->name[i], O_RDONLY | O_NONBLOCK,
+					    0, i % META_BATCH);
 		io_uring_sqe_set_flags(sqe, IOSQE_IO_LINK);
 		sqe->user_data = 0;
 		sqe = next_sqe(m);
