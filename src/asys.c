@@ -14,14 +14,13 @@
  *                         uring.c             the kernel's ring        engine/engine.h
  *                         ready.c             attempt, else epoll
  *                         fault.c             failure injection
- *        sched/drive.c    or whoever waits runs it himself
+ *        sched/drive.c    or whoever waits runs it himself, or several in the ring: sched/batch.c
  *        sched/chains.c   a sending of a chain goes on, step by step      chain/run.h
  *     sched/end.c       it ends: dependents are released
  *     sched/get.c       its event goes out
  *
  *   program <- asys_queue_get, _get_many, _wait, _barrier
  *
- * Chains: chain/program.h (built), chain/run.h (sent), sched/chains.c and engine/worker_chain.c (run).
  * Aside: sched/sleep.c (spin, then sleep; ring/bell.h), sched/cancel.c (cancel, deadlines),
  * sched/context.c (threads follow a change of rights), sched/queue.c (open, close, options),
  * ring/work_ring.h and ring/result_ring.h (between client and threads), engine/probe.c (the only one

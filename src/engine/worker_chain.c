@@ -18,7 +18,7 @@ static bool is_mine(const struct worker *w, const struct slot *slot, const struc
 
 	if (w->q->fault)
 		return false;
-	if (route == ROUTE_QUICK || route == ROUTE_POOL ||
+	if (route_is_quick(route) || route == ROUTE_POOL ||
 	    (file && w->q->engine != ASYS_ENGINE_URING && w->q->engine != ASYS_ENGINE_READY))
 		return true;
 	return route == ROUTE_SLOW && slot->lane == LANE_SLOW && alone;

@@ -313,7 +313,7 @@ static bool may_run_here(struct asys_queue *q, const struct asys_call *call, boo
 		return false;
 	if (file && q->engine != ASYS_ENGINE_URING && q->engine != ASYS_ENGINE_READY)
 		return !cost_is_high(q, call->nr);
-	return route_call(q, call) == ROUTE_QUICK;
+	return route_is_quick(route_call(q, call));
 }
 
 /* A system call thread would make it too: the sending as a whole may go there. */

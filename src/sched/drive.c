@@ -86,13 +86,20 @@ static void help_own(struct asys_queue *q, const struct goal *goal)
 	uint32_t i;
 
 	while ((i = list_take(q, LIST_QUICK)) != NIL) {
-		/* Its kind turned out to wait for a device: many may wait at once elsewhere. */
-		if (unlikely(route_call(q, &slot_at(q, i)->call) != ROUTE_QUICK &&
-			     q->route[slot_at(q, i)->call.nr] == ROUTE_QUICK)) {
+		enum route route = route_call(q, &slot_at(q, i)->call);
+
+		if (likely(route == ROUTE_QUICK)) {
+			run_quick(q, i);
+		} else if (route == ROUTE_BATCH) {
+			if (!batch_with(q, i, goal))
+				run_quick(q, i);
+		} else if (!route_is_quick(q->route[slot_at(q, i)->call.nr])) {
+			run_quick(q, i); /* a file on disk: see start_one */
+		} else {
+			/* Its kind turned out to wait for a device: many may wait at once elsewhere. */
 			list_add(q, i, LIST_START);
 			return;
 		}
-		run_quick(q, i);
 		if (unlikely(q->threads))
 			engine_threads.reap(q);
 		if (reached(q, goal) || q->nlist[LIST_START] || q->nlist[LIST_HOME] || late(goal))
@@ -108,6 +115,8 @@ static bool help_shared(struct asys_queue *q)
 	uint32_t slots[TAKE_BACK];
 	unsigned n = threads_take_back(q, slots, TAKE_BACK);
 
+	if (n && batch_these(q, slots, n))
+		return true;
 	for (unsigned k = 0; k < n; k++) {
 		if (unlikely(slot_at(q, slots[k])->lane == LANE_SLOW &&
 			     slot_at(q, slots[k])->call.nr != CALL_CHAIN))

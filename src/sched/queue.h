@@ -25,6 +25,7 @@ enum route {
 	ROUTE_NEVER = 0,
 	ROUTE_HOME,  /* the caller, at flush */
 	ROUTE_QUICK, /* cannot block for ever: who waits, and threads that are awake */
+	ROUTE_BATCH, /* the same, but several at once cost less in the ring */
 	ROUTE_POOL,  /* the same, but threads only: the waiter is to stay free */
 	ROUTE_SLOW,  /* a thread of its own while it runs */
 	ROUTE_READY,
@@ -41,6 +42,13 @@ struct backlog {
 struct timer_heap {
 	uint32_t *slots;
 	uint32_t count, room;
+};
+
+/* Quick calls in the ring, see batch.c. */
+struct batch {
+	uint32_t missed; /* calls that a ring would have taken, until there is one */
+	uint32_t rest;	 /* calls that still go by until the next batch */
+	uint32_t pause; /* how long the last rest was; half of it after each batch that went well */
 };
 
 struct threads; /* engine/threads.h */
@@ -115,6 +123,7 @@ struct asys_queue {
 
 	uint64_t sampled_ns; /* when a run was last timed */
 	struct share share;
+	struct batch batch;
 
 	uint32_t cost[ROUTES]; /* smoothed ns of a run of call nr; 0: never measured */
 	uint8_t route[ROUTES];
@@ -164,6 +173,11 @@ static inline uint32_t list_take(struct asys_queue *q, unsigned list)
  * exists, the ring (epoll data UINT64_MAX - 1). */
 int queue_epoll(struct asys_queue *q);
 
+static inline bool route_is_quick(enum route route)
+{
+	return route == ROUTE_QUICK || route == ROUTE_BATCH;
+}
+
 /* route.c */
 /* Of an unknown number, one measured slow, or one whose words matter. */
 enum route route_by_call(struct asys_queue *q, const struct asys_call *call);
@@ -191,12 +205,13 @@ static inline enum route route_call(struct asys_queue *q, const struct asys_call
 {
 	uint32_t nr = call->nr;
 
-	if (unlikely(nr >= ROUTES || (q->route[nr] == ROUTE_QUICK && cost_is_high(q, nr)) ||
+	if (unlikely(nr >= ROUTES || (route_is_quick(q->route[nr]) && cost_is_high(q, nr)) ||
 		     q->route[nr] == ROUTE_BY_CALL))
 		return route_by_call(q, call);
 	return (enum route)q->route[nr];
 }
 
+bool cheap_in_ring(const struct asys_call *call); /* of ROUTE_BATCH: with these words */
 bool open_may_hang(const struct asys_call *call); /* one of the opens: a FIFO would be waited for */
 
 /* Quick as a rule, but may block for ever. */

@@ -6,6 +6,8 @@
  *   class home                      the caller, at flush
  *   cannot block for ever           who waits, helped by threads that are awake (quick); io_uring
  *                                   would only hand most of these to kernel threads of its own
+ *   the same, and several at once   the ring, where it runs them at once in the thread that submits
+ *   cost less there                 them (batch.c)
  *   may block for ever              io_uring if it has an opcode, else ready if it can be attempted
  *                                   without blocking, else a thread of its own (slow)
  *   quick but measured slow         (a cold disk) io_uring or threads, so that many wait at once
@@ -27,6 +29,33 @@ static bool has_uring(const struct asys_queue_options *o)
 	return !asys_probe()->uring || (o->flags & ASYS_QUEUE_SQPOLL);
 }
 
+/* Only where no other thread waits for the lock, or for the ring, meanwhile. */
+static bool may_batch(const struct asys_queue_options *o)
+{
+	return o->engine == ASYS_ENGINE_AUTO &&
+	       !(o->flags & (ASYS_QUEUE_SHARED | ASYS_QUEUE_NO_HELP | ASYS_QUEUE_SQPOLL));
+}
+
+/*
+ * Calls that the ring serves for less than a trap each, since it runs them at once where they are
+ * submitted: an open in the ring costs two thirds of one by a trap. Others gain nothing: the ring
+ * hands calls on names to kernel threads, reading from the page cache costs the same in both, and a
+ * close of a file with a flush method would go to a kernel thread too, which releases the file only
+ * after it has said that the close is over.
+ */
+static bool cheap_number(uint32_t nr)
+{
+	switch (nr) {
+	case SYS_openat:
+#ifdef SYS_open
+	case SYS_open:
+#endif
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* `ret_why` is written in every case. */
 static enum route route_of(const struct asys_queue_options *o, uint32_t nr, const char **ret_why)
 {
@@ -45,6 +74,11 @@ static enum route route_of(const struct asys_queue_options *o, uint32_t nr, cons
 	if (o->engine == ASYS_ENGINE_URING && has_uring(o) && uring_takes(nr)) {
 		*ret_why = "the queue asks for io_uring and the kernel has an opcode";
 		return ROUTE_URING;
+	}
+	if (info && may_batch(o) && has_uring(o) && uring_takes(nr) && cheap_number(nr)) {
+		*ret_why = "cannot block for ever: who waits runs it, threads that are awake help; "
+			   "several at once go through the ring where that costs less";
+		return ROUTE_BATCH;
 	}
 	if (info && info->block != ASYS_BLOCK_FOREVER) {
 		*ret_why = pool ? "the queue keeps it off the waiting thread" :
@@ -121,22 +155,36 @@ enum route route_by_call(struct asys_queue *q, const struct asys_call *call)
 	return call->nr >= ROUTES ? ROUTE_SLOW : route_slow_quick(q, call->nr);
 }
 
+/* False: creat, which opens for writing; openat2, whose flags are in memory. */
+static bool open_flags(const struct asys_call *call, uint64_t *ret_flags)
+{
+	*ret_flags = call->arg[call->nr == SYS_openat ? 2 : 1];
+#ifdef SYS_open
+	if (call->nr == SYS_open)
+		return true;
+#endif
+	return call->nr == SYS_openat;
+}
+
+/*
+ * The ring tries an open with O_NONBLOCK, which must not change its meaning: it was asked for, or what
+ * is opened is a folder or only a name. What may make a file goes to the kernel's threads at once.
+ */
+bool cheap_in_ring(const struct asys_call *call)
+{
+	const uint64_t same = O_NONBLOCK | O_DIRECTORY | O_PATH;
+	const uint64_t makes = O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
+	uint64_t flags;
+
+	return open_flags(call, &flags) && (flags & same) && !(flags & makes);
+}
+
 bool open_may_hang(const struct asys_call *call)
 {
 	uint64_t flags;
 
-	switch (call->nr) {
-	case SYS_openat:
-		flags = call->arg[2];
-		break;
-#ifdef SYS_open
-	case SYS_open:
-		flags = call->arg[1];
-		break;
-#endif
-	default: /* creat, which opens for writing; openat2, whose flags are in memory */
+	if (!open_flags(call, &flags))
 		return true;
-	}
 	if (flags & (O_NONBLOCK | O_PATH | O_DIRECTORY))
 		return false;
 	return (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
@@ -166,6 +214,7 @@ static int engine_of(enum route route)
 	case ROUTE_BY_CALL:
 	case ROUTE_HOME:
 	case ROUTE_QUICK:
+	case ROUTE_BATCH:
 		return ASYS_ENGINE_INLINE;
 	case ROUTE_POOL:
 	case ROUTE_SLOW:

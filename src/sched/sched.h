@@ -7,6 +7,7 @@
  *   start.c    ready calls are handed to engines
  *   share.c    quick calls, which the waiter runs, are shared with system call threads
  *   drive.c    the loop of every waiter: end what has ended, start, help, else sleep
+ *   batch.c    quick calls that cost less in the ring, several at once
  *   rescue.c   a waiter that hangs in a call gets out of it
  *   sleep.c    spin, then sleep, on everything that can bring an end at once
  *   end.c      the one place where a call ends: releases dependents, makes the event
@@ -82,6 +83,8 @@ void context_init(struct asys_queue *q);
 /* start.c */
 void start_all(struct asys_queue *q); /* what is ready and not quick goes where it belongs */
 void flush_engines(struct asys_queue *q);
+/* To engine `id`: 0, or what its start() says. */
+int hand_to(struct asys_queue *q, const struct engine *engine, int id, uint32_t i);
 void unpop(struct asys_queue *q, uint32_t i, unsigned list); /* back to where it was taken from */
 
 /* share.c: quick calls, see share.h */
@@ -106,6 +109,11 @@ struct goal {
 int drive(struct asys_queue *q, const struct goal *goal);
 unsigned reap(struct asys_queue *q);
 void run_here(struct asys_queue *q, uint32_t i); /* the call runs in this thread now, and ends */
+
+/* batch.c. True: `i`, just taken from LIST_QUICK, was run with others of the list; all of `slots` were
+ * run. False: nothing happened. */
+bool batch_with(struct asys_queue *q, uint32_t i, const struct goal *goal);
+bool batch_these(struct asys_queue *q, const uint32_t *slots, uint32_t n);
 
 /* rescue.c: calls that may hang, in a waiter. */
 void run_risky(struct asys_queue *q, uint32_t i); /* runs here and ends, or goes to LIST_START */

@@ -238,9 +238,9 @@ void make_ready(struct asys_queue *q, uint32_t i)
 	if (route == ROUTE_POOL && offer_now(q, i))
 		return;
 	list_add(q, i,
-		 route == ROUTE_QUICK ? LIST_QUICK :
-		 route == ROUTE_HOME  ? LIST_HOME :
-					LIST_START);
+		 route_is_quick(route) ? LIST_QUICK :
+		 route == ROUTE_HOME   ? LIST_HOME :
+					 LIST_START);
 }
 
 /* NIL: the queue is full. */

@@ -21,7 +21,7 @@ void unpop(struct asys_queue *q, uint32_t i, unsigned list)
 	q->nlist[list]++;
 }
 
-static int hand_to(struct asys_queue *q, const struct engine *engine, int id, uint32_t i)
+int hand_to(struct asys_queue *q, const struct engine *engine, int id, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
 	int err;

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Some quick calls cost less in the ring than as a trap each, because the kernel runs them at once in
+ * the thread that submits them (route.c says which, and why). Where several of them are on the
+ * client's list, the client submits them together and takes their results at once. Threads go on to
+ * take their share by traps.
+ *
+ * What the kernel does not run at once, such as a name that is not in its cache, goes to a thread of
+ * its own: dearer than a trap. Such calls end like all others of the ring (drive.c reaps them), and
+ * batches rest for a while, each time twice as long.
+ *
+ * One call in COST_EVERY is still run by itself: what calls cost is known in traps (share.h).
+ */
+#include "sched/sched.h"
+
+#define BATCH_LEAST 4u	/* entering the ring costs about what two or three calls save */
+#define BATCH_MOST 16u	/* more save nothing, and would keep the client and the threads waiting */
+#define RING_WORTH 256u /* calls that could have used a ring pay for making one */
+#define REST_LEAST 16u	/* calls */
+#define REST_MOST 16384u
+
+static bool has_time(const struct goal *goal)
+{
+	return goal->when_ns == UINT64_MAX ||
+	       goal->when_ns > clock_now() + (uint64_t)BATCH_MOST * COST_SLOW_NS;
+}
+
+/* The calls that a waiter would run in any case before it looks up; more would make it late. */
+static uint32_t most_for(const struct asys_queue *q, const struct goal *goal)
+{
+	uint32_t n = q->nlist[LIST_QUICK] + 1;
+
+	if (goal->slot != NIL)
+		return 1;
+	if (goal->ended != UINT32_MAX && goal->ended - q->nended < n)
+		n = goal->ended - q->nended;
+	return n < BATCH_MOST ? n : BATCH_MOST;
+}
+
+static bool is_ready(struct asys_queue *q, uint32_t n)
+{
+	if (n < BATCH_LEAST || q->uring_off || q->closing)
+		return false;
+	if (q->batch.rest) {
+		q->batch.rest--;
+		return false;
+	}
+	if (unlikely(!q->uring) && ++q->batch.missed < RING_WORTH)
+		return false;
+	/* It is time to measure: see measure_begin. */
+	if (q->tick % COST_EVERY + n >= COST_EVERY) {
+		q->tick |= COST_EVERY - 1;
+		return false;
+	}
+	return true;
+}
+
+static bool fits(struct asys_queue *q, uint32_t i)
+{
+	const struct asys_call *call = &slot_at(q, i)->call;
+
+	return route_call(q, call) == ROUTE_BATCH && q->cost[call->nr] && cheap_in_ring(call);
+}
+
+/* Takes those that follow `i`, which was just taken, from the list. Returns how many with it; 0 if
+ * they are too few, and none is taken. */
+static uint32_t take_more(struct asys_queue *q, uint32_t i, uint32_t most, uint32_t *ret_slots)
+{
+	struct slot_list *list = &q->lists[LIST_QUICK][call_priority(&slot_at(q, i)->call)];
+	uint32_t n = 0;
+
+	for (; i != NIL && n < most && fits(q, i); i = n > 1 ? slot_at(q, i)->next : list->head)
+		ret_slots[n++] = i;
+	if (n < BATCH_LEAST)
+		return 0;
+	for (uint32_t k = 1; k < n; k++)
+		list_pop(list, q->pool.slots);
+	q->nlist[LIST_QUICK] -= n - 1;
+	return n;
+}
+
+static void judge(struct asys_queue *q, bool went_well)
+{
+	if (likely(went_well)) {
+		q->batch.pause /= 2;
+		return;
+	}
+	q->batch.pause = q->batch.pause ? 2 * q->batch.pause : REST_LEAST;
+	if (q->batch.pause > REST_MOST)
+		q->batch.pause = REST_MOST;
+	q->batch.rest = q->batch.pause;
+}
+
+static void run_all(struct asys_queue *q, const uint32_t *slots, uint32_t n)
+{
+	uint32_t handed = 0, left = 0;
+
+	context_check(q);
+	for (uint32_t k = 0; k < n; k++) {
+		if (unlikely(hand_to(q, &engine_uring, ASYS_ENGINE_URING, slots[k]))) {
+			run_here(q, slots[k]);
+			continue;
+		}
+		handed++;
+		q->share.done_ns += cost_of(q, slot_at(q, slots[k])->call.nr);
+	}
+	q->tick += handed;
+	if (handed)
+		engine_uring.reap(q);
+	for (uint32_t k = 0; k < n; k++)
+		left += slot_at(q, slots[k])->state == SLOT_HANDED;
+	judge(q, handed == n && !left);
+}
+
+bool batch_with(struct asys_queue *q, uint32_t i, const struct goal *goal)
+{
+	uint32_t slots[BATCH_MOST], n = most_for(q, goal);
+
+	if (!is_ready(q, n) || !has_time(goal))
+		return false;
+	n = take_more(q, i, n, slots);
+	if (n)
+		run_all(q, slots, n);
+	return n;
+}
+
+bool batch_these(struct asys_queue *q, const uint32_t *slots, uint32_t n)
+{
+	for (uint32_t k = 0; k < n; k++)
+		if (!fits(q, slots[k]))
+			return false;
+	if (n > BATCH_MOST || !is_ready(q, n))
+		return false;
+	run_all(q, slots, n);
+	return true;
+}
