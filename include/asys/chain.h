@@ -131,7 +131,8 @@ ASYS_API asys_id asys_chain_sub6(struct asys_chain *chain, const struct asys_cha
 ASYS_API asys_id asys_param(struct asys_chain *chain, unsigned index);
 /* A step's result, or a parameter, plus a constant. */
 ASYS_API asys_id asys_plus(struct asys_chain *chain, asys_id value, int64_t constant);
-/* What is in memory when the step starts: an int64_t, or an int. `address`: pointer or value. */
+/* What is in memory when the step starts: an int64_t, or an int. `address`: pointer, step or parameter,
+ * these plus a constant; what is loaded is no address to load from or store at: a compute step can. */
 #define asys_load(chain, address) asys_load1((chain), ASYS_WORD_(address), false)
 #define asys_load_int(chain, address) asys_load1((chain), ASYS_WORD_(address), true)
 ASYS_API asys_id asys_load1(struct asys_chain *chain, struct asys_arg_ address, bool is_int);

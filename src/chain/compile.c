@@ -114,12 +114,15 @@ static bool is_open(uint32_t nr)
 
 static bool is_file_transfer(const struct asys_chain *c, const struct step *step)
 {
-	const struct value *fd = &c->values.at[step->first_arg];
+	const struct value *fd;
 
 	if (step->nr != SYS_read && step->nr != SYS_write && step->nr != SYS_readv &&
 	    step->nr != SYS_writev)
 		return false;
-	return step->nargs && fd->base == BASE_STEP && !fd->add && !fd->memory &&
+	if (!step->nargs)
+		return false;
+	fd = &c->values.at[step->first_arg];
+	return fd->base == BASE_STEP && !fd->add && !fd->memory &&
 	       c->steps.at[fd->index].kind == STEP_CALL && is_open(c->steps.at[fd->index].nr);
 }
 

@@ -77,8 +77,9 @@ int instance_init(struct instance *inst, struct asys_chain *c)
 	return 0;
 }
 
-void instance_start(struct instance *inst, const struct asys_call *call)
+void instance_start(struct instance *inst, const struct asys_call *call, uint64_t deadline)
 {
+	inst->deadline = deadline;
 	memcpy(inst->params, call->arg, sizeof(inst->params));
 	inst->flags = __atomic_load_n(&call->flags, __ATOMIC_RELAXED) &
 		      (ASYS_CALL_HIGH | ASYS_CALL_LOW | ASYS_CALL_QUIET);
@@ -116,6 +117,8 @@ int64_t chain_result(const struct instance *inst)
 {
 	uint32_t k = inst->chain->result;
 
+	if (inst->cut)
+		return -ECANCELED;
 	if (inst->error || k == NIL)
 		return inst->error;
 	return inst->step[k].result;
@@ -146,11 +149,10 @@ static uint64_t value_now(const struct instance *inst, const struct value *value
 
 static void words_now(const struct instance *inst, const struct step *step, uint64_t arg[6])
 {
-	const struct value *values = &inst->chain->values.at[step->first_arg];
 	unsigned a = 0;
 
 	for (; a < step->nargs; a++)
-		arg[a] = value_now(inst, &values[a]);
+		arg[a] = value_now(inst, &inst->chain->values.at[step->first_arg + a]);
 	for (; a < 6; a++)
 		arg[a] = 0;
 }
@@ -189,11 +191,12 @@ static bool when_holds(const struct instance *inst, uint32_t step, unsigned cond
 
 static bool conditions_hold(const struct instance *inst, const struct step *step)
 {
-	const struct when *when = &inst->chain->whens.at[step->first_when];
+	for (uint32_t w = 0; w < step->nwhen; w++) {
+		const struct when *when = &inst->chain->whens.at[step->first_when + w];
 
-	for (uint32_t w = 0; w < step->nwhen; w++)
-		if (!when_holds(inst, when[w].step, when[w].condition))
+		if (!when_holds(inst, when->step, when->condition))
 			return false;
+	}
 	return true;
 }
 
@@ -254,8 +257,11 @@ static void finish(struct instance *inst, uint32_t k, int64_t result, bool skipp
 		if (step->flags & STEP_REPORT)
 			push_report(inst, k);
 	}
-	if (unlikely(failed(result)) && !skipped && !(step->flags & STEP_MAY_FAIL))
-		note_failure(inst, step->block, result);
+	if (unlikely(failed(result)) && !skipped) {
+		inst->cut |= result == -ECANCELED && chain_cancelled(inst);
+		if (!(step->flags & STEP_MAY_FAIL))
+			note_failure(inst, step->block, result);
+	}
 	if (unlikely(inst->record))
 		note_end(inst, k, result, skipped);
 	count_down(inst, step);
@@ -366,6 +372,8 @@ static int keep_call(struct instance *inst, uint32_t k, const struct asys_call *
 		return -ENOMEM;
 	*full = (struct full){ inst->full, k, *call };
 	inst->full = full;
+	inst->step[k].result =
+		0; /* what was transferred; in a loop the last iteration's is there */
 	return 0;
 }
 
@@ -425,6 +433,15 @@ void chain_done(struct instance *inst, uint32_t k, const struct asys_call *call,
 
 /* Steps */
 
+/* The queue's timer ends calls in flight; between steps nobody looks at it. */
+static void check_deadline(struct instance *inst)
+{
+	if (!chain_cancelled(inst) && clock_now() >= inst->deadline) {
+		inst->timed_out = true;
+		chain_cancel(inst);
+	}
+}
+
 /* The step is to run; true if its owner has to do something. */
 static bool start(struct instance *inst, uint32_t k, struct asys_call *call, enum chain_want *want)
 {
@@ -433,6 +450,8 @@ static bool start(struct instance *inst, uint32_t k, struct asys_call *call, enu
 
 	if (unlikely(inst->record))
 		inst->record[k].begin_ns = clock_now() - inst->begin_ns;
+	if (unlikely(inst->deadline))
+		check_deadline(inst);
 	if (step->kind < STEP_BEGIN && unlikely(chain_cancelled(inst)) &&
 	    !(step->flags & STEP_CLEANUP)) {
 		drop_full(inst, k);

@@ -49,13 +49,14 @@ struct instance {
 	int error; /* the first failure of the outermost level */
 	_Atomic uint32_t cancelled;
 	bool started, ended, listed;
+	bool cut;	/* a step ended because of the cancel */
 	uint32_t hung;	/* step whose call did not end on a shared thread: it gets its own; NIL */
 	bool timed_out; /* cancelled by its deadline */
 	uint32_t flags; /* of the sending: priority, quiet */
 	uint32_t calls; /* that a system call thread has made, not yet counted; ... */
 	uint64_t calls_ns; /* ... by what they cost alone */
 	uint64_t user;
-	uint64_t deadline; /* of the sending */
+	uint64_t deadline; /* of the sending; 0: none */
 	uint64_t params[6];
 	struct full *full;
 	struct timespec sleep; /* of a timer that is a call */
@@ -72,7 +73,7 @@ static inline size_t instance_size(const struct asys_chain *c)
 /* Fills fresh memory of instance_size; 0 or -ENOMEM. Holds the chain. Parameters are set later. */
 int instance_init(struct instance *inst, struct asys_chain *c);
 /* It begins: `call` is the sending's slot, whose words are the parameters. */
-void instance_start(struct instance *inst, const struct asys_call *call);
+void instance_start(struct instance *inst, const struct asys_call *call, uint64_t deadline);
 /* Gives the chain back, and the record to it. The memory is the caller's. */
 void instance_done(struct instance *inst);
 

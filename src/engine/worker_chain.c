@@ -122,7 +122,7 @@ bool worker_run_chain(struct worker *w, uint32_t i)
 	struct instance *inst = (struct instance *)(uintptr_t)slot->call.user;
 
 	if (!inst->started)
-		instance_start(inst, &slot->call);
+		instance_start(inst, &slot->call, slot->deadline);
 	cancel_running = &slot->call.flags;
 	atomic_exchange_explicit(&w->current, i + 1, memory_order_seq_cst);
 	run_steps(w, slot, inst);

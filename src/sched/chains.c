@@ -132,20 +132,47 @@ ASYS_API asys_id asys_chain_send6(struct asys_queue *q, struct asys_chain *c,
 
 /* Where a sending goes on */
 
-/* Not now: when the client drives. */
+/* When the client has looked at everything else. */
+static void yield(struct asys_queue *q, struct instance *inst)
+{
+	if (inst->listed)
+		return;
+	inst->listed = true;
+	inst->link = q->chains;
+	q->chains = inst;
+}
+
+/* When there may be a slot for its next step: one has become free. */
+static void starve(struct asys_queue *q, struct instance *inst)
+{
+	inst->listed = true;
+	inst->link = q->starved;
+	q->starved = inst;
+}
+
+void chains_feed(struct asys_queue *q)
+{
+	struct instance **end = &q->chains;
+
+	while (*end)
+		end = &(*end)->link;
+	*end = q->starved;
+	q->starved = NULL;
+}
+
+/* Not now: when the client drives, or in a thread. */
 static void go_on_later(struct asys_queue *q, struct instance *inst)
 {
 	uint32_t i = inst->slot;
 
 	if (inst->listed)
 		return;
-	if (!inst->out) {
-		list_add(q, i, may_help(q) ? LIST_QUICK : LIST_START);
+	if (inst->out) {
+		yield(q, inst);
 		return;
 	}
-	inst->listed = true;
-	inst->link = q->chains;
-	q->chains = inst;
+	slot_at(q, i)->doomed = 0; /* its last step may have been */
+	list_add(q, i, may_help(q) ? LIST_QUICK : LIST_START);
 }
 
 /* The slot is the sending's event from now on. */
@@ -173,8 +200,7 @@ static void start_sending(struct asys_queue *q, struct instance *inst)
 {
 	const struct slot *slot = slot_at(q, inst->slot);
 
-	instance_start(inst, &slot->call);
-	inst->deadline = slot->deadline;
+	instance_start(inst, &slot->call, slot->deadline);
 }
 
 /* Steps that the client's own thread must not, or cannot, make. */
@@ -221,6 +247,7 @@ static bool hand_out(struct asys_queue *q, struct instance *inst, uint32_t k,
 	i = step_slot(q, inst, k, false);
 	if (i == NIL) {
 		chain_unget(inst, k);
+		starve(q, inst);
 		return false;
 	}
 	slot = slot_at(q, i);
@@ -258,6 +285,7 @@ static bool start_timer(struct asys_queue *q, struct instance *inst, uint32_t k,
 		return sleep_instead(q, inst, k, ns);
 	if (i == NIL) {
 		chain_unget(inst, k);
+		starve(q, inst);
 		return false;
 	}
 	slot = slot_at(q, i);
@@ -368,11 +396,11 @@ static void go_on(struct asys_queue *q, struct instance *inst, bool here)
 		case CHAIN_WAITS:
 			return;
 		case CHAIN_YIELD:
-			go_on_later(q, inst);
+			yield(q, inst);
 			return;
 		case CHAIN_REPORT:
 			if (!report(q, inst, k)) {
-				go_on_later(q, inst);
+				yield(q, inst);
 				return;
 			}
 			break;
@@ -386,7 +414,7 @@ static void go_on(struct asys_queue *q, struct instance *inst, bool here)
 			break;
 		}
 	}
-	go_on_later(q, inst);
+	yield(q, inst);
 }
 
 void chain_run(struct asys_queue *q, uint32_t i)
@@ -481,6 +509,8 @@ bool chain_takes(struct asys_queue *q, uint32_t i, int64_t result)
 	inst->out--;
 	q->news = true;
 	chain_done(inst, k, NULL, result);
+	if (unlikely(q->starved))
+		chains_feed(q);
 	go_on_later(q, inst);
 	return true;
 }
@@ -493,7 +523,6 @@ void chain_returned(struct asys_queue *q, uint32_t i)
 	q->share.done_ns += inst->calls_ns;
 	q->stats.by_engine[ASYS_ENGINE_THREADS] += inst->calls;
 	inst->calls_ns = inst->calls = 0;
-	inst->deadline = slot->deadline;
 	slot->state = SLOT_RUNNING;
 	slot->engine = ASYS_ENGINE_AUTO;
 	slot->call.flags = inst->flags;

@@ -225,6 +225,9 @@ int drive(struct asys_queue *q, const struct goal *goal)
 	uint64_t since = 0, done = q->share.done_ns;
 	int err;
 
+	if (unlikely(q->starved) && slots_used(&q->pool) < q->pool.depth)
+		chains_feed(q);
+
 	if (unlikely(share_measures(q)))
 		since = clock_now();
 	err = drive_on(q, goal);

@@ -96,6 +96,8 @@ static void start_without_waiting(struct asys_queue *q)
 
 	/* What ends may let others start: again, as long as there is no event to go with. */
 	for (unsigned n = 0; n < START_ROUNDS && more; n++) {
+		if (unlikely(q->starved) && slots_used(&q->pool) < q->pool.depth)
+			chains_feed(q);
 		if (unlikely(q->chains))
 			chains_run(q, false);
 		if (q->nlist[LIST_START] || q->nlist[LIST_HOME])

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#define STEP_SLOTS 8192u
 #define DEPTH_DEFAULT 256u
 #define THREADS_DEFAULT 12u
 #define SPIN_DEFAULT_NS 50000u
@@ -98,6 +99,14 @@ static int check_sqpoll(const struct asys_queue_options *o)
 		    asys_probe()->uring_why);
 }
 
+/* Steps of chains need slots besides the calls: only those that are used cost memory. */
+static uint32_t pool_depth(uint32_t limit)
+{
+	uint32_t steps = limit < STEP_SLOTS / 64 ? 64 * limit : STEP_SLOTS;
+
+	return steps > 2 * limit ? steps : 2 * limit;
+}
+
 static void init_lock(struct asys_queue *q)
 {
 	pthread_condattr_t attr;
@@ -181,9 +190,9 @@ ASYS_API int asys_queue_open(struct asys_queue **ret_queue,
 	if (!q->mark)
 		err = -ENOMEM;
 	if (!err)
-		err = slot_pool_init(&q->pool, 2 * q->limit);
+		err = slot_pool_init(&q->pool, pool_depth(q->limit));
 	if (!err)
-		err = edge_pool_init(&q->edges, q->pool.depth);
+		err = edge_pool_init(&q->edges, 2 * q->limit);
 	if (!err && o.fault)
 		err = fault_open(&q->fault, o.fault);
 	if (!err && (o.flags & ASYS_QUEUE_DRIVER))

@@ -74,8 +74,9 @@ struct asys_queue {
 	bool closing;
 	uint8_t engine; /* as asked for */
 	struct fault *fault;
-	struct slot_pool pool; /* twice `limit`: steps of chains find room in a full queue too */
-	uint32_t limit;	       /* calls in flight and events in slots, those steps not counted */
+	struct slot_pool
+		pool;	/* more than `limit`: steps of chains find room in a full queue too */
+	uint32_t limit; /* calls in flight and events in slots, those steps not counted */
 	struct slot_list ended;
 	struct slot_list lists[LIST_KINDS][3];
 	struct threads *threads; /* NULL until needed */
@@ -85,9 +86,10 @@ struct asys_queue {
 
 	struct timer_heap timers;
 	struct edge_pool edges;
-	struct instance *chains; /* sendings that the client is to go on with, linked */
-	uint64_t spin_ns;	 /* as asked for */
-	uint64_t spin_now;	 /* adapted */
+	struct instance *chains;  /* sendings that the client is to go on with, linked */
+	struct instance *starved; /* ... once there is a slot for their next step */
+	uint64_t spin_ns;	  /* as asked for */
+	uint64_t spin_now;	  /* adapted */
 	uint32_t cores;
 	struct backlog backlog;
 	struct next_call *next_calls; /* what asys_after and its kind said */

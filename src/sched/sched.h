@@ -175,6 +175,8 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns); /* 0, 
 void chain_run(struct asys_queue *q, uint32_t i); /* its slot was taken from a list: goes on here */
 /* Those that wait for the client. `here`: it may make calls; else they are handed out. */
 void chains_run(struct asys_queue *q, bool here);
+/* Those that found no slot for a step try again: one may be free. */
+void chains_feed(struct asys_queue *q);
 /* A sending is asked to end, before its slot is: false if it was before. */
 bool chain_asked_to_end(struct asys_queue *q, uint32_t i);
 bool slot_asked_to_end(const struct slot *slot); /* a call or a sending */
