@@ -8,6 +8,8 @@ static const char all[] =
 	"\n"
 	"  asys info [CALL...] [--json]   which engine serves each call here, and why;\n"
 	"                                 what this kernel gives and lacks\n"
+	"  asys chain [--dot] [--run] [--json] [-o OUT] FILE [PARAM...]\n"
+	"                                 a chain of calls as text: checked, drawn, run\n"
 	"  asys demo [--quick] [--json] [--dir DIR] [--file FILE]\n"
 	"                                 the same work synchronously and asynchronously, side by "
 	"side\n"
@@ -43,11 +45,39 @@ static const char demo[] =
 	"  --file FILE  hash FILE instead of the largest file of at most 2 GiB below /usr\n"
 	"  --json       one JSON object instead of the tables\n";
 
+static const char chain[] =
+	"asys chain [--dot] [--run] [--json] [-o OUT] FILE [PARAM...]\n"
+	"\n"
+	"Reads a chain of system calls, one step a line, from FILE (-: standard input), and "
+	"checks\n"
+	"it. asys(1) describes the notation; this copies a file:\n"
+	"\n"
+	"  &buf[65536]\n"
+	"  in = openat AT_FDCWD $1 O_RDONLY|O_CLOEXEC 0\n"
+	"  out = openat AT_FDCWD $2 O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC 0666\n"
+	"  loop\n"
+	"    n = read in &buf sizeof(buf)\n"
+	"    when n positive full write out &buf n\n"
+	"  while n positive\n"
+	"  finally\n"
+	"    close in\n"
+	"    close out\n"
+	"  end\n"
+	"\n"
+	"  --run    run it, with the parameters $1 to $6, and print its result\n"
+	"  --dot    print it as a graph for Graphviz; with --run after it ran, with times and\n"
+	"           results: asys chain --dot FILE | dot -Tsvg\n"
+	"  --json   one JSON object instead\n"
+	"  -o OUT   write the answer to OUT, away from what the chain itself writes\n";
+
 int command_help(const struct options *options)
 {
 	switch (options->topic) {
 	case COMMAND_INFO:
 		fputs(info, stdout);
+		break;
+	case COMMAND_CHAIN:
+		fputs(chain, stdout);
 		break;
 	case COMMAND_DEMO:
 		fputs(demo, stdout);

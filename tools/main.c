@@ -4,6 +4,9 @@
  *   options.c   what the command line asks for
  *   help.c      help
  *   info.c      info: the table, and what this kernel gives; opcodes.c, near.c: names for people
+ *   chain.c     chain: a chain as text, run and drawn
+ *   chain_parse.c   ... its lines; chain_words.c: their words; chain_value.c, constants.c: arguments
+ *   chain_build.c   ... becomes a chain
  *   demo.c      demo: rounds, medians; demo_print.c: the tables and the JSON
  *   hash.c      ... the digest of a large file; bigfile.c finds that file
  *   walk.c      ... a tree, synchronously; walk_async.c: the same through a queue
@@ -20,6 +23,8 @@ static int run(const struct options *options)
 	switch (options->command) {
 	case COMMAND_INFO:
 		return command_info(options);
+	case COMMAND_CHAIN:
+		return command_chain(options);
 	case COMMAND_DEMO:
 		return command_demo(options);
 	case COMMAND_VERSION:

@@ -13,10 +13,9 @@ static unsigned least(unsigned a, unsigned b, unsigned c)
 	return d < c ? d : c;
 }
 
-/* Levenshtein's distance, one row at a time. Longer names than any call's are simply far. */
-static unsigned distance(const char *a, const char *b)
+unsigned near_edits(const char *a, const char *b)
 {
-	unsigned row[NAME_MAX_LENGTH + 1];
+	unsigned row[NAME_MAX_LENGTH + 1]; /* of Levenshtein's table, one at a time */
 	size_t la = strlen(a), lb = strlen(b);
 
 	if (la > NAME_MAX_LENGTH || lb > NAME_MAX_LENGTH)
@@ -40,7 +39,7 @@ static unsigned distance(const char *a, const char *b)
 /* Small is near: a slip of the fingers, or a part of the name (stat: fstat, statx). */
 static unsigned score(const char *name, const char *known)
 {
-	unsigned edits = distance(name, known);
+	unsigned edits = near_edits(name, known);
 
 	if (edits > 2 && strlen(name) >= 3 &&
 	    (strstr(known, name) != NULL || strstr(name, known) != NULL))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Names of the table that are near a name that is not in it. */
+/* Names that are near one that does not exist. */
 #ifndef ASYS_TOOLS_NEAR_H
 #define ASYS_TOOLS_NEAR_H
 
@@ -7,7 +7,10 @@
 
 #define NEAR_MAX 5
 
-/* The nearest first; returns how many. The names are static. */
+/* How many letters differ: put in, left out or changed. Long names are simply far from each other. */
+unsigned near_edits(const char *a, const char *b);
+
+/* System calls, the nearest first; returns how many. The names are static. */
 unsigned near_names(const char *name, const char *ret_near[NEAR_MAX]);
 
 #endif

@@ -9,10 +9,13 @@
 enum {
 	OPTION_HELP = 'h',
 	OPTION_VERSION = 'V',
+	OPTION_OUTPUT = 'o',
 	OPTION_JSON = 256,
 	OPTION_QUICK,
 	OPTION_DIR,
-	OPTION_FILE
+	OPTION_FILE,
+	OPTION_DOT,
+	OPTION_RUN
 };
 
 /* Which options a command takes is in its own table, so that getopt refuses the others. */
@@ -31,6 +34,15 @@ static const struct option demo_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+static const struct option chain_options[] = {
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "dot", no_argument, NULL, OPTION_DOT },
+	{ "run", no_argument, NULL, OPTION_RUN },
+	{ "output", required_argument, NULL, OPTION_OUTPUT },
+	{ NULL, 0, NULL, 0 },
+};
+
 static const struct option plain_options[] = {
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "version", no_argument, NULL, OPTION_VERSION },
@@ -40,12 +52,14 @@ static const struct option plain_options[] = {
 static const struct {
 	const char *name;
 	enum command command;
+	const char *letters;
 	const struct option *options;
 } commands[] = {
-	{ "help", COMMAND_HELP, plain_options },
-	{ "version", COMMAND_VERSION, plain_options },
-	{ "info", COMMAND_INFO, info_options },
-	{ "demo", COMMAND_DEMO, demo_options },
+	{ "help", COMMAND_HELP, ":hV", plain_options },
+	{ "version", COMMAND_VERSION, ":hV", plain_options },
+	{ "info", COMMAND_INFO, ":h", info_options },
+	{ "demo", COMMAND_DEMO, ":h", demo_options },
+	{ "chain", COMMAND_CHAIN, ":ho:", chain_options },
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -65,6 +79,14 @@ static size_t find_command(const char *name)
 	return i;
 }
 
+static int take_path(struct options *options, const char **ret_path, const char *option)
+{
+	if (optarg[0] == '\0')
+		return refuse(options, "empty path for", option, "give a path that exists");
+	*ret_path = optarg;
+	return 0;
+}
+
 /* One option that getopt_long has recognised. */
 static int apply(struct options *options, int option)
 {
@@ -82,23 +104,45 @@ static int apply(struct options *options, int option)
 	case OPTION_QUICK:
 		options->quick = true;
 		return 0;
-	case OPTION_DIR:
-	case OPTION_FILE:
-		if (optarg[0] == '\0')
-			return refuse(options, "empty path for",
-				      option == OPTION_DIR ? "--dir" : "--file",
-				      "give a path that exists");
-		*(option == OPTION_DIR ? &options->dir : &options->file) = optarg;
+	case OPTION_DOT:
+		options->dot = true;
 		return 0;
+	case OPTION_RUN:
+		options->run = true;
+		return 0;
+	case OPTION_DIR:
+		return take_path(options, &options->dir, "--dir");
+	case OPTION_FILE:
+		return take_path(options, &options->file, "--file");
+	case OPTION_OUTPUT:
+		return take_path(options, &options->output, "--output");
 	default:
 		return -EINVAL;
 	}
+}
+
+/* The file of a chain, and its parameters. */
+static int take_chain(struct options *options, int count, char **operand)
+{
+	if (count == 0)
+		return refuse(options, "nothing after", "chain",
+			      "give a file with a chain, or - for standard input");
+	if (count > 1 && !options->run)
+		return refuse(options, "unexpected argument", operand[1],
+			      "parameters are for a chain that is run, with --run");
+	if (options->dot && options->json)
+		return refuse(options, "two answers asked for by", "--dot --json", "choose one");
+	options->names = operand;
+	options->name_count = count;
+	return 0;
 }
 
 /* What is left after the options. */
 static int take_operands(struct options *options, int count, char **operand)
 {
 	switch (options->command) {
+	case COMMAND_CHAIN:
+		return take_chain(options, count, operand);
 	case COMMAND_INFO:
 		options->names = operand;
 		options->name_count = count;
@@ -121,15 +165,15 @@ static int take_operands(struct options *options, int count, char **operand)
 	}
 }
 
-static int parse_command(struct options *options, const struct option *known, int argc, char **argv)
+static int parse_command(struct options *options, size_t command, int argc, char **argv)
 {
+	const char *letters = commands[command].letters;
 	int option;
 
 	/* Zero makes both glibc and musl forget what an earlier command line left behind. */
 	optind = 0;
 	opterr = 0;
-	while ((option = getopt_long(argc, argv, known == plain_options ? ":hV" : ":h", known,
-				     NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, letters, commands[command].options, NULL)) != -1) {
 		/* After a failure getopt has moved past the word at fault. */
 		const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
 		int err;
@@ -156,11 +200,11 @@ int options_parse(struct options *ret_options, int argc, char **argv)
 	if (argc < 1)
 		return 0;
 	if (argc < 2 || argv[1][0] == '-')
-		return parse_command(options, plain_options, argc, argv);
+		return parse_command(options, find_command("help"), argc, argv);
 	i = find_command(argv[1]);
 	if (i == COMMANDS)
 		return refuse(options, "unknown command", argv[1],
-			      "the commands are info, demo, version and help");
+			      "the commands are info, chain, demo, version and help");
 	options->command = commands[i].command;
-	return parse_command(options, commands[i].options, argc - 1, argv + 1);
+	return parse_command(options, i, argc - 1, argv + 1);
 }

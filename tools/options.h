@@ -11,6 +11,7 @@ enum command {
 	COMMAND_VERSION,
 	COMMAND_INFO,
 	COMMAND_DEMO,
+	COMMAND_CHAIN,
 };
 
 struct options {
@@ -18,9 +19,13 @@ struct options {
 	enum command topic; /* of help */
 	bool json;
 	bool quick;
+	bool dot;
+	bool run;
 	const char *dir; /* all strings belong to argv */
 	const char *file;
-	char *const *names; /* info: the calls asked for; name_count of them */
+	const char *output;
+	char *const
+		*names; /* info: the calls asked for; chain: file, parameters; name_count of them */
 	int name_count;
 	char error[256]; /* why options_parse failed, in a sentence */
 };

@@ -8,6 +8,7 @@
 #include <asys/queue.h>
 #include <asys/syscalls.h>
 #include <asys/table.h>
+#include <asys/task.h>
 #include <asys/types.h>
 #include <asys/version.h>
 

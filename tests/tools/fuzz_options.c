@@ -42,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(memchr(options.error, '\0', sizeof options.error) != NULL);
 	check_string(options.dir, text, size);
 	check_string(options.file, text, size);
+	check_string(options.output, text, size);
 	for (int i = 0; i < options.name_count; i++)
 		check_string(options.names[i], text, size);
 	free(text);

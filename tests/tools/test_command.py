@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The command asys, as people and programs use it.  Usage: test_command.py PROGRAM TABLE"""
+"""The command asys, as people and programs use it.  Usage: test_command.py PROGRAM TABLE CHAINS"""
 import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
 
-PROGRAM, TABLE = sys.argv[1:3]
+PROGRAM, TABLE, CHAINS = sys.argv[1:4]
 ENGINES = {"inline", "threads", "ready", "uring", "refused"}
 
 
-def run(*args, timeout=120):
-    return subprocess.run([PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+def run(*args, timeout=120, **more):
+    return subprocess.run([PROGRAM, *args], **more, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           universal_newlines=True, timeout=timeout)
 
 
@@ -36,12 +39,14 @@ class Words(unittest.TestCase):
         for args in ((), ("help",), ("--help",), ("-h",)):
             done = run(*args)
             self.assertEqual(done.returncode, 0, done.stderr)
-            for command in ("asys info", "asys demo", "asys version"):
+            for command in ("asys info", "asys chain", "asys demo", "asys version"):
                 self.assertIn(command, done.stdout)
             self.assertEqual(done.stderr, "")
         self.assertIn("--quick", run("help", "demo").stdout)
         self.assertEqual(run("help", "demo").stdout, run("demo", "--help").stdout)
         self.assertEqual(run("help", "info").stdout, run("info", "--help").stdout)
+        self.assertEqual(run("help", "chain").stdout, run("chain", "-h").stdout)
+        self.assertIn("--dot", run("help", "chain").stdout)
 
     def test_version(self):
         done = run("version")
@@ -220,6 +225,190 @@ class Demo(unittest.TestCase):
             done = run("demo", "--quick", *args)
             self.assertEqual(done.returncode, 1, args)
             self.assertIn(args[-1], done.stderr)
+
+
+def shipped(name):
+    return os.path.join(CHAINS, name + ".chain")
+
+
+class Chain(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.source = self.path("from")
+        self.data = os.urandom(200000)
+        with open(self.source, "wb") as file:
+            file.write(self.data)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def read(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def chain(self, text, *args):
+        return run("chain", "-", *args, input=text)
+
+    def result(self, text, *args):
+        done = self.chain(text, "--run", *args)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return int(done.stdout.split()[-1])
+
+    def test_shipped_are_understood(self):
+        names = [name for name in os.listdir(CHAINS) if name.endswith(".chain")]
+        self.assertGreater(len(names), 2)
+        for name in names:
+            done = run("chain", os.path.join(CHAINS, name))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, r": [1-9]\d* steps, [1-6] parameters\n$")
+
+    def test_help_shows_a_chain(self):
+        lines = run("help", "chain").stdout.split("\n\n")
+        done = self.chain(lines[2], "--run", self.source, self.path("to"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.read("to"), self.data)
+
+    def test_cat(self):
+        with open(self.path("out"), "wb") as out:
+            done = subprocess.run([PROGRAM, "chain", "--run", "-o", self.path("answer"),
+                                   shipped("cat"), self.source], stdout=out, timeout=60)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(self.read("out"), self.data)
+        self.assertEqual(self.read("answer"), b"result 0\n")
+
+    def test_copy(self):
+        os.chmod(self.source, 0o640)
+        done = run("chain", "--run", shipped("copy"), self.source, self.path("to"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout, "result 0\n")
+        self.assertEqual(self.read("to"), self.data)
+        self.assertEqual(os.stat(self.path("to")).st_mode & 0o777, 0o640)
+
+    def test_copy_fails(self):
+        done = run("chain", "--run", shipped("copy"), self.path("none"), self.path("to"))
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout, "result -2\n")
+        self.assertRegex(done.stderr, r"copy\.chain:\d+: openat failed: No such file")
+        self.assertFalse(os.path.exists(self.path("to")))
+        done = run("chain", "--run", shipped("copy"), self.source, "/dev/full")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"copy\.chain:\d+: write failed: No space left")
+
+    def test_lock(self):
+        done = run("chain", "--run", shipped("lock"), self.path("lock"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        timer = threading.Timer(0.3, os.unlink, [self.path("lock")])
+        timer.start()
+        begin = time.monotonic()
+        done = run("chain", "--run", shipped("lock"), self.path("lock"))
+        timer.join()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(time.monotonic() - begin, 0.25)
+        self.assertTrue(os.path.exists(self.path("lock")))
+
+    def test_json(self):
+        done = run("chain", "--run", "--json", shipped("copy"), self.source, self.path("to"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = json.loads(done.stdout)
+        self.assertEqual(answer["result"], 0)
+        self.assertEqual(answer["parameters"], 2)
+        steps = {step.get("name", step["call"]): step for step in answer["steps"]}
+        with open(shipped("copy"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        for step in answer["steps"]:
+            self.assertIn(step["call"], lines[step["line"] - 1])
+        self.assertEqual(steps["n"]["runs"], 200000 // 65536 + 2)
+        self.assertEqual(steps["n"]["result"], 0)
+        self.assertGreater(steps["out"]["result"], 2)
+        answer = json.loads(run("chain", "--json", shipped("copy")).stdout)
+        self.assertNotIn("result", answer)
+        answer = json.loads(run("chain", "--run", "--json", shipped("copy"), "/none/x",
+                                self.path("to")).stdout)
+        self.assertEqual((answer["result"], answer["error"]), (-2, "No such file or directory"))
+
+    def test_dot(self):
+        plain = run("chain", "--dot", shipped("copy"))
+        ran = run("chain", "--run", "--dot", shipped("copy"), self.source, self.path("to"))
+        for done in (plain, ran):
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue(done.stdout.startswith("digraph"))
+            for word in ("openat", "read a piece", "write", "loop", "finally"):
+                self.assertIn(word, done.stdout)
+            self.assertEqual(done.stdout.count("{"), done.stdout.count("}"))
+        self.assertNotRegex(plain.stdout, r"took")
+        self.assertRegex(ran.stdout, r"took \d")
+        self.assertEqual(self.read("to"), self.data)
+        failed = run("chain", "--run", "--dot", shipped("copy"), "/none/x", self.path("to"))
+        self.assertEqual(failed.returncode, 1)
+        self.assertIn("No such file", failed.stdout)
+        run("chain", "--dot", "-o", self.path("dot"), shipped("copy"))
+        self.assertEqual(self.read("dot").decode(), plain.stdout)
+
+    @unittest.skipUnless(shutil.which("dot"), "no graphviz here")
+    def test_graphviz(self):
+        hard = 'label "a \\"b\\" \\\\ <c> {d|e}\\n\\x1b" getppid\n'
+        texts = [self.chain(hard, "--dot").stdout]
+        for name in ("cat", "copy", "lock"):
+            texts.append(run("chain", "--dot", shipped(name)).stdout)
+        texts.append(run("chain", "--run", "--dot", shipped("copy"), self.source,
+                         self.path("to")).stdout)
+        for text in texts:
+            done = subprocess.run(["dot", "-Tsvg"], input=text, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), text)
+            self.assertIn("<svg", done.stdout)
+
+    def test_values(self):
+        self.assertEqual(self.result("r = dup 1\ns = fcntl r F_DUPFD r+7\nresult s\n"), 10)
+        self.assertEqual(self.result("&m[16] = 5 O_RDWR\nr = store &m+8 lseek $1 load(&m) 0\n"
+                                     .replace("$1", "f")
+                                     .replace("r =", f'f = openat -100 "{self.source}" 0 0\nr =')
+                                     + "s = lseek f load(&m+8) SEEK_CUR\nresult s\n"), 10)
+        self.assertEqual(self.result("r = dup3 1 number($1) O_CLOEXEC\nresult r\n", "0x10"), 16)
+        self.assertEqual(self.result("p = pipe2 &fd O_CLOEXEC\n".replace("p", "&fd[8]\np", 1) +
+                                     'w = after_ok p write load_int(&fd+4) "two\\0" 4\n'
+                                     "&b[8]\nn = after_ok w read load_int(&fd) &b 8\n"
+                                     "result n\n"), 4)
+
+    def test_blocks(self):
+        branch = ("f = may_fail openat AT_FDCWD $1 O_RDONLY 0\nif f ok\na = lseek f 3 0\nelse\n"
+                  "b = getppid\nend\n")
+        self.assertEqual(self.result(branch + "result a\n", self.source), 3)
+        self.assertEqual(self.result(branch + "result b\n", "/none/x"), os.getpid())
+        self.assertEqual(self.result("f = loop 7\ngetppid\nend\nresult f\n"), 7)
+        self.assertEqual(self.result("timer 1ms\nt = timer 1000\nresult t\n"), 0)
+        done = self.chain("f = openat AT_FDCWD $1 O_RDONLY 0\nclose -1\non_failure\n"
+                          "unlinkat AT_FDCWD $1 0\nend\n", "--run", self.source)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("standard input:2: close failed: Bad file descriptor", done.stderr)
+        self.assertFalse(os.path.exists(self.source))
+
+    def test_mistakes(self):
+        for text, args, words in (
+                ("getppid\nopemat 1\n", (), ("standard input:2:", "openat")),
+                ("loop\ngetppid\n", (), ("standard input:1:", "close it")),
+                ("close $1\n", ("--run",), ("1 parameters, here are 0",)),
+                ("getppid\n", ("--run", "x"), ("0 parameters, here are 1",)),
+                ("close number($1)\n", ("--run", "x1"), ("parameter 1", "number")),
+                ("finally\nend\ngetppid\n", (), ("standard input:3:", "finally")),
+                ("full close 1\n", (), ("standard input:1:",)),
+                ("a = getppid\nloop\nb = getppid\nend\nclose b\nwhile a ok\n", (),
+                 ("standard input:6:",))):
+            done = self.chain(text, *args)
+            self.assertEqual(done.returncode, 1, (text, done.stdout))
+            self.assertEqual(done.stdout, "")
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            for word in words:
+                self.assertIn(word, done.stderr)
+        for args in (("/none/x",), (self.folder.name,),
+                     ("--dot", "-o", "/none/x", shipped("cat")),
+                     ("--dot", "-o", "/dev/full", shipped("cat"))):
+            done = run("chain", *args)
+            self.assertEqual(done.returncode, 1, args)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
 
 if __name__ == "__main__":

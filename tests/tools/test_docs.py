@@ -18,13 +18,17 @@ def read(*parts):
 
 
 def public_functions():
-    """What the headers declare or define for users, the generated wrappers left out."""
+    """What the headers declare or define for users, the generated wrappers left out. What ends in _ serves
+    the headers themselves."""
     names = set()
     for path in glob.glob(os.path.join(ROOT, "include", "asys", "*.h")):
         text = re.sub(r"/\*.*?\*/", "", read(path), flags=re.S)
         names |= set(re.findall(r"^(?:ASYS_API|static inline)\b[^;{(]*?\b(asys_\w+)\(", text,
                                 flags=re.M))
-    return names
+        names |= set(re.findall(r"^#define (asys_\w+)\(", text, flags=re.M))
+        if path.endswith("/task.h"):  # its statements look like statements
+            names |= set(re.findall(r"^#define (ASYS_\w+)\(", text, flags=re.M))
+    return {name for name in names if not name.endswith("_")}
 
 
 def documented():
@@ -61,7 +65,7 @@ class Pages(unittest.TestCase):
         pages |= {name + os.path.splitext(path)[1] for name, path in documented().items()}
         pages.add("asys_calls.3")  # generated from spec/syscalls.tbl
         for path in glob.glob(os.path.join(ROOT, "man", "*.[137]")):
-            for name, section in re.findall(r"^\.BR (asys\w*) \((\d)\)", read(path), flags=re.M):
+            for name, section in re.findall(r"^\.BR (asys[\w-]*) \((\d)\)", read(path), flags=re.M):
                 self.assertIn(f"{name}.{section}", pages, path)
 
     def test_all_are_installed(self):
@@ -122,6 +126,26 @@ class Readme(unittest.TestCase):
         self.assertGreater(len(names), 6)
         for name in flags | names:
             self.assertIn(name, page)
+
+    def test_chains_are_documented(self):
+        header = read("include", "asys", "chain.h")
+        page = read("man", "asys_chain.3")
+        conditions = re.search(r"enum asys_condition \{(.*?)^\};", header, flags=re.S | re.M)
+        names = set(re.findall(r"^\t(ASYS_\w+),", conditions.group(1), flags=re.M))
+        names |= set(re.findall(r"^#define (ASYS_CHAIN_[A-Z]+[A-Z_]*[A-Z])\b", header, flags=re.M))
+        fields = re.search(r"struct asys_chain_options \{(.*?)^\};", header, flags=re.S | re.M)
+        names |= set(re.findall(r"^\tuint32_t (\w+);", fields.group(1), flags=re.M))
+        self.assertGreater(len(names), 11)
+        for name in names:
+            self.assertIn(name, page)
+
+    def test_notation_is_documented(self):
+        page = read("man", "asys.1")
+        words = set(re.findall(r'\{ "(\w+)", (?:VERB|MODIFIER)_', read("tools", "chain_parse.c")))
+        words |= set(re.findall(r'strcmp\(name, "(\w+)"\)', read("tools", "chain_value.c")))
+        self.assertGreater(len(words), 20)
+        for word in words:
+            self.assertRegex(page, rf"(?m)^\.(?:BR?|BI|IB|RB|RI) .*(?:\\fB|\b){word}\b", word)
 
     def test_statistics_are_documented(self):
         header = read("include", "asys", "queue.h")

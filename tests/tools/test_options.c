@@ -51,6 +51,13 @@ static void good_lines(void **state)
 		{ "asys info read --json write", COMMAND_INFO, COMMAND_NONE, 2 },
 		{ "asys info -- --json", COMMAND_INFO, COMMAND_NONE, 1 },
 		{ "asys demo", COMMAND_DEMO, COMMAND_NONE, 0 },
+		{ "asys chain file", COMMAND_CHAIN, COMMAND_NONE, 1 },
+		{ "asys chain -", COMMAND_CHAIN, COMMAND_NONE, 1 },
+		{ "asys chain --dot -o out file", COMMAND_CHAIN, COMMAND_NONE, 1 },
+		{ "asys chain --run file a b c", COMMAND_CHAIN, COMMAND_NONE, 4 },
+		{ "asys chain file a --run -- -b --dot", COMMAND_CHAIN, COMMAND_NONE, 4 },
+		{ "asys chain -h", COMMAND_HELP, COMMAND_CHAIN, 0 },
+		{ "asys help chain", COMMAND_HELP, COMMAND_CHAIN, 0 },
 	};
 	struct options options;
 
@@ -81,6 +88,12 @@ static void values(void **state)
 	assert_false(options.quick);
 	assert_null(options.dir);
 	assert_string_equal(options.names[0], "read");
+	assert_int_equal(parse(&options, "asys chain --run file -oout a --dot"), 0);
+	assert_true(options.run);
+	assert_true(options.dot);
+	assert_string_equal(options.output, "out");
+	assert_string_equal(options.names[0], "file");
+	assert_string_equal(options.names[1], "a");
 }
 
 static void bad_lines(void **state)
@@ -99,6 +112,12 @@ static void bad_lines(void **state)
 		{ "asys version 1", "unexpected argument '1'" },
 		{ "asys help frobnicate", "no help on 'frobnicate'" },
 		{ "asys help demo info", "no help on 'info'" },
+		{ "asys chain", "nothing after 'chain'" },
+		{ "asys chain --dot file a", "unexpected argument 'a'" },
+		{ "asys chain --dot --json file", "choose one" },
+		{ "asys chain file -o", "no value after '-o'" },
+		{ "asys chain file --output=", "empty path for '--output'" },
+		{ "asys chain --run file -5", "unknown option '-5'" },
 	};
 	struct options options;
 
