@@ -202,19 +202,23 @@ static bool conditions_hold(const struct instance *inst, const struct step *step
 
 /* The end of a step */
 
-/* The first failure inside a block is kept as its END's result to be. */
+/* The first failure inside a block is kept as its END's result to be; it is that of every block around it
+ * too, up to one that may fail. */
 static void note_failure(struct instance *inst, uint32_t block, int64_t result)
 {
-	struct step_state *end;
+	const struct asys_chain *c = inst->chain;
 
-	if (block == NIL) {
-		if (!inst->error)
-			inst->error = (int)result;
-		return;
+	while (block != NIL) {
+		uint32_t end = c->steps.at[block].other;
+
+		if (!inst->step[end].result)
+			inst->step[end].result = result;
+		if (c->steps.at[end].flags & STEP_MAY_FAIL)
+			return;
+		block = c->steps.at[block].block;
 	}
-	end = &inst->step[inst->chain->steps.at[block].other];
-	if (!end->result)
-		end->result = result;
+	if (!inst->error)
+		inst->error = (int)result;
 }
 
 static void count_down(struct instance *inst, const struct step *step)

@@ -146,6 +146,9 @@ int timer_add(struct asys_queue *q, uint32_t i)
 	}
 	h->slots[h->count++] = i;
 	sift_up(q, h->count - 1);
+	/* Who sleeps for all of a shared queue knows a later time only. */
+	if (slot_at(q, i)->timer == 1 && queue_shared(q))
+		poke_sleeper(q);
 	return 0;
 }
 

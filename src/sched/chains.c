@@ -140,6 +140,7 @@ static void yield(struct asys_queue *q, struct instance *inst)
 	inst->listed = true;
 	inst->link = q->chains;
 	q->chains = inst;
+	q->news = true; /* whoever put it here may not stay to go on with it */
 }
 
 /* When there may be a slot for its next step: one has become free. */
@@ -158,6 +159,7 @@ void chains_feed(struct asys_queue *q)
 		end = &(*end)->link;
 	*end = q->starved;
 	q->starved = NULL;
+	q->news = true;
 }
 
 /* Not now: when the client drives, or in a thread. */
@@ -171,6 +173,7 @@ static void go_on_later(struct asys_queue *q, struct instance *inst)
 		yield(q, inst);
 		return;
 	}
+	q->news = true;
 	slot_at(q, i)->doomed = 0; /* its last step may have been */
 	list_add(q, i, may_help(q) ? LIST_QUICK : LIST_START);
 }
@@ -507,7 +510,6 @@ bool chain_takes(struct asys_queue *q, uint32_t i, int64_t result)
 			timer_add(q, i);
 	}
 	inst->out--;
-	q->news = true;
 	chain_done(inst, k, NULL, result);
 	if (unlikely(q->starved))
 		chains_feed(q);
