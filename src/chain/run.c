@@ -437,10 +437,11 @@ void chain_done(struct instance *inst, uint32_t k, const struct asys_call *call,
 
 /* Steps */
 
-/* The queue's timer ends calls in flight; between steps nobody looks at it. */
+/* The queue's timer ends a sending whose steps are out, and them; while none is, nobody may look at it for
+ * long. */
 static void check_deadline(struct instance *inst)
 {
-	if (!chain_cancelled(inst) && clock_now() >= inst->deadline) {
+	if (!inst->out && !chain_cancelled(inst) && clock_now() >= inst->deadline) {
 		inst->timed_out = true;
 		chain_cancel(inst);
 	}
