@@ -26,6 +26,8 @@
  *  T3  A signal is sent to a thread only while `current` names the call to be cancelled, under its
  *      cancel_lock; a thread that finds its finished call cancelled takes cancel_lock and makes one
  *      trap, so the signal is absorbed before its next call. (tests/model/cancel.pml)
+ *  T5  A thread leaves `looking` before it takes a slow call, and who pushes one reads the lane before
+ *      `looking`: no slow call waits for a thread that is inside another one.
  *  T4  After threads_renew returns, no thread that started before takes another call.
  */
 #ifndef ENGINE_THREADS_H

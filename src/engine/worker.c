@@ -114,27 +114,40 @@ static bool take_quick(struct worker *w, enum lane lane, unsigned most, uint32_t
 	return any;
 }
 
+/*
+ * Takes one from a slow lane and runs it; false: nothing there. A thread stops counting as looking before
+ * it takes: who pushes a call that this one may wait for, and finds that one gone from the lane, must
+ * not count on this thread for his (T5).
+ */
+static bool take_slow_from(struct worker *w, struct work_ring *lane)
+{
+	uint32_t one;
+	unsigned n;
+	bool any;
+
+	if (!work_count(lane))
+		return false;
+	atomic_fetch_sub_explicit(&w->crew->looking, 1, memory_order_seq_cst);
+	n = work_take(lane, &one, 1, 1, &any);
+	if (any)
+		atomic_store_explicit(&w->phase, WORKER_BUSY, memory_order_release);
+	if (n)
+		run_and_publish(w, one, true);
+	atomic_fetch_add_explicit(&w->crew->looking, 1, memory_order_seq_cst);
+	return any;
+}
+
 /* One slow call, unless all threads but one are in such calls already. */
 static bool take_slow(struct worker *w)
 {
 	struct threads *t = w->q->threads;
-	uint32_t most = t->max > 1 ? t->max - 1 : 1, one;
+	uint32_t most = t->max > 1 ? t->max - 1 : 1;
 	bool any = false;
 
 	count_as_quick(w, false);
-	if (atomic_fetch_add_explicit(&w->crew->slow_running, 1, memory_order_seq_cst) < most) {
-		for (unsigned p = 0; p < 3 && !any; p++) {
-			unsigned n = work_take(&t->lane[LANE_SLOW][p], &one, 1, 1, &any);
-
-			if (!any)
-				continue;
-			atomic_store_explicit(&w->phase, WORKER_BUSY, memory_order_release);
-			atomic_fetch_sub_explicit(&w->crew->looking, 1, memory_order_seq_cst);
-			if (n)
-				run_and_publish(w, one, true);
-			atomic_fetch_add_explicit(&w->crew->looking, 1, memory_order_seq_cst);
-		}
-	}
+	if (atomic_fetch_add_explicit(&w->crew->slow_running, 1, memory_order_seq_cst) < most)
+		for (unsigned p = 0; p < 3 && !any; p++)
+			any = take_slow_from(w, &t->lane[LANE_SLOW][p]);
 	atomic_fetch_sub_explicit(&w->crew->slow_running, 1, memory_order_seq_cst);
 	return any;
 }

@@ -60,10 +60,11 @@ static inline bool work_withdraw(struct work_ring *r, uint32_t position, uint32_
 						       memory_order_acquire);
 }
 
-/* Entries not reserved yet; may be out of date when it returns. */
+/* Entries not reserved yet; may be out of date when it returns. Who sees an entry gone also sees what its
+ * consumer did before it took it. */
 static inline uint32_t work_count(const struct work_ring *r)
 {
-	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+	uint32_t head = atomic_load_explicit(&r->head, memory_order_acquire);
 	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
 
 	return (int32_t)(tail - head) > 0 ? tail - head : 0;
