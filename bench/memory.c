@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of one call in flight, from a million at once.
+ * Memory of one call in flight, from a million at once, and of one step of chains in flight.
  *
  * bytes_per_call: a million reads of one empty pipe, all started; default options.
  * bytes_per_call_ready: the same on the engine ready, where no call costs the kernel memory.
  * bytes_per_call_held: a million calls that wait for one such read, none of them started.
+ * bytes_per_step: 100,000 sendings of a chain of 8 steps, each at its first, which is such a read; the
+ * others count on from its result, one after the other. For each step of each sending.
+ * bytes_per_step_long: the same for 1,000 sendings of a chain of 1,000 steps. The chain is included.
  *
  * Counted are what the process has resident more than before the queue was opened, its page tables,
  * and the kernel's: unreclaimable slab and kernel stacks, which the kernel counts for the whole
- * machine only, so that a busy machine adds noise. Afterwards the pipe's end closes, and all million
- * must end with the right result.
+ * machine only, so that a busy machine adds noise. Afterwards the pipe's end closes, and all must end
+ * with the right result.
  */
 #include "harness.h"
 
 #include <asys/asys.h>
+#include <asys/chain.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,16 +26,20 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEPTH (1u << 20)
 #define CALLS 1000000u
-#define DEPTH_QUICK (1u << 14)
 #define CALLS_QUICK 10000u
+#define CHAINS 100000u
+#define CHAINS_LONG 1000u
+#define STEPS 8u
+#define STEPS_LONG 1000u
+#define QUICK 100u /* the part of the chains that --quick sends */
 #define LIVES 3u
 #define EVENTS 1024u
 #define SETTLE_POLLS 200u
 
 struct setting {
-	unsigned depth, calls;
+	unsigned calls; /* or chains */
+	unsigned steps; /* of a chain; 0: calls */
 	uint32_t engine;
 	bool held;
 };
@@ -91,9 +99,51 @@ static struct usage settled(void)
 	return last;
 }
 
-static void send_all(struct asys_queue *queue, const struct setting *set, int fd)
+static char byte; /* nothing is ever read into it */
+
+static int64_t add_one(const uint64_t arg[6])
 {
-	static char byte;
+	return (int64_t)arg[0] + 1;
+}
+
+/* Its result is the number of steps after the read, which ends with 0. */
+static int build(struct asys_chain **ret_chain, unsigned steps, int fd)
+{
+	struct asys_chain *c;
+	int err = asys_chain_open(&c, NULL);
+	asys_id last;
+
+	if (err)
+		return err;
+	last = asys_read(c, fd, &byte, 1);
+	for (unsigned i = 1; i < steps; i++)
+		last = asys_chain_compute(c, add_one, last);
+	err = asys_chain_result(c, last);
+	if (!err)
+		err = asys_chain_ready(c);
+	if (err)
+		asys_chain_close(c);
+	else
+		*ret_chain = c;
+	return err;
+}
+
+/* The chain may be closed at once: it lasts as long as its sendings. */
+static int send_chains(struct asys_queue *queue, const struct setting *set, int fd)
+{
+	struct asys_chain *chain;
+	int err = build(&chain, set->steps, fd);
+
+	if (err)
+		return err;
+	for (unsigned i = 0; i < set->calls && !err; i++)
+		err = asys_error(asys_chain_send(asys_user(queue, i), chain));
+	asys_chain_close(chain);
+	return err;
+}
+
+static void send_calls(struct asys_queue *queue, const struct setting *set, int fd)
+{
 	asys_id gate = asys_read(queue, fd, &byte, 1);
 
 	for (unsigned i = 1; i < set->calls; i++) {
@@ -103,8 +153,19 @@ static void send_all(struct asys_queue *queue, const struct setting *set, int fd
 	}
 }
 
-/* Every call must end, once, with "end of file". */
-static int take_all(struct asys_queue *queue, unsigned calls)
+static int send_all(struct asys_queue *queue, const struct setting *set, int fd)
+{
+	int err = 0;
+
+	if (set->steps)
+		err = send_chains(queue, set, fd);
+	else
+		send_calls(queue, set, fd);
+	return err ? err : asys_queue_flush(queue);
+}
+
+/* Every call must end, once, with "end of file", and every chain with what follows from that. */
+static int take_all(struct asys_queue *queue, unsigned calls, int64_t result)
 {
 	static struct asys_event events[EVENTS];
 	uint64_t sum = 0, expected = (uint64_t)calls * (calls - 1) / 2;
@@ -115,7 +176,7 @@ static int take_all(struct asys_queue *queue, unsigned calls)
 		if (n <= 0)
 			return n < 0 ? n : -ENODATA;
 		for (int i = 0; i < n; i++) {
-			if (events[i].result)
+			if (events[i].result != result)
 				return events[i].result < 0 ? (int)events[i].result : -EBADMSG;
 			sum += events[i].user;
 		}
@@ -135,11 +196,12 @@ static int fly(struct bench_child *child, const int fds[2], struct bench_cost *r
 	struct usage before = settled(), now;
 	struct asys_queue_options options;
 	struct asys_queue *queue;
-	double per = 1.0 / set->calls;
+	unsigned ops = set->steps ? set->calls * set->steps : set->calls;
+	double per = 1.0 / ops;
 	int err;
 
 	asys_queue_options_init(&options);
-	options.depth = set->depth;
+	options.depth = set->calls; /* and what it takes to make that a power of two */
 	options.engine = set->engine;
 	err = asys_queue_open(&queue, &options);
 	if (err) {
@@ -147,18 +209,17 @@ static int fly(struct bench_child *child, const int fds[2], struct bench_cost *r
 		close(fds[1]);
 		return err;
 	}
-	send_all(queue, set, fds[0]);
-	err = asys_queue_flush(queue);
+	err = send_all(queue, set, fds[0]);
 	now = settled();
 	if (!err && asys_queue_pending(queue) != set->calls)
 		err = -EBADMSG;
 	close(fds[1]);
 	if (!err)
-		err = take_all(queue, set->calls);
+		err = take_all(queue, set->calls, set->steps ? set->steps - 1 : 0);
 	asys_queue_close(queue);
 	ret_cost->ns = more(now.resident, before.resident) + more(now.tables, before.tables) +
 		       more(now.kernel, before.kernel);
-	ret_cost->ops = set->calls;
+	ret_cost->ops = ops;
 	if (!err)
 		snprintf(child->note, sizeof child->note,
 			 "process %.0f, page tables %.1f, kernel %.0f; all %u ended",
@@ -223,25 +284,33 @@ int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
-		uint32_t engine;
-		bool held;
+		struct setting set, quick;
 	} cases[] = {
-		{ "bytes_per_call", ASYS_ENGINE_AUTO, false },
-		{ "bytes_per_call_ready", ASYS_ENGINE_READY, false },
-		{ "bytes_per_call_held", ASYS_ENGINE_AUTO, true },
+		{ "bytes_per_call",
+		  { CALLS, 0, ASYS_ENGINE_AUTO, false },
+		  { CALLS_QUICK, 0, ASYS_ENGINE_AUTO, false } },
+		{ "bytes_per_call_ready",
+		  { CALLS, 0, ASYS_ENGINE_READY, false },
+		  { CALLS_QUICK, 0, ASYS_ENGINE_READY, false } },
+		{ "bytes_per_call_held",
+		  { CALLS, 0, ASYS_ENGINE_AUTO, true },
+		  { CALLS_QUICK, 0, ASYS_ENGINE_AUTO, true } },
+		{ "bytes_per_step",
+		  { CHAINS, STEPS, ASYS_ENGINE_AUTO, false },
+		  { CHAINS / QUICK, STEPS, ASYS_ENGINE_AUTO, false } },
+		{ "bytes_per_step_long",
+		  { CHAINS_LONG, STEPS_LONG, ASYS_ENGINE_AUTO, false },
+		  { CHAINS_LONG / QUICK, STEPS_LONG, ASYS_ENGINE_AUTO, false } },
 	};
 	struct bench_options options;
 	int err = 0;
 
 	bench_options(&options, "memory",
-		      "Memory of one call in flight, of a million at once; and that they all end.",
+		      "Memory of one call in flight, of a million at once, and of one step of\n"
+		      "100,000 chains in flight; and that they all end.",
 		      argc, argv);
-	for (size_t i = 0; i < sizeof cases / sizeof *cases && !err; i++) {
-		const struct setting set = { options.quick ? DEPTH_QUICK : DEPTH,
-					     options.quick ? CALLS_QUICK : CALLS, cases[i].engine,
-					     cases[i].held };
-
-		err = measure(&options, cases[i].name, &set);
-	}
+	for (size_t i = 0; i < sizeof cases / sizeof *cases && !err; i++)
+		err = measure(&options, cases[i].name,
+			      options.quick ? &cases[i].quick : &cases[i].set);
 	return bench_exit(&options, err);
 }

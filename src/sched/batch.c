@@ -134,3 +134,10 @@ bool batch_these(struct asys_queue *q, const uint32_t *slots, uint32_t n)
 	run_all(q, slots, n);
 	return true;
 }
+
+bool batch_may_wait(struct asys_queue *q, const struct asys_call *call)
+{
+	return !queue_shared(q) && q->engine == ASYS_ENGINE_AUTO && !q->fault &&
+	       route_call(q, call) == ROUTE_BATCH && q->cost[call->nr] && cheap_in_ring(call) &&
+	       is_ready(q, q->nlist[LIST_QUICK] + 1);
+}

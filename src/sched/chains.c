@@ -347,6 +347,34 @@ static bool may_run_here(struct asys_queue *q, const struct asys_call *call, boo
 	return route_is_quick(route_call(q, call));
 }
 
+/*
+ * Sendings side by side: each leaves such a step in the ring and the next one begins; they are submitted
+ * together when the client has no other. False: not done.
+ */
+static bool leave_in_ring(struct asys_queue *q, struct instance *inst, uint32_t k,
+			  const struct asys_call *call)
+{
+	uint32_t i;
+
+	if (inst->out || !batch_may_wait(q, call))
+		return false;
+	context_check(q);
+	i = step_slot(q, inst, k, false);
+	slot_at(q, i)->call = *call;
+	slot_at(q, i)->call.flags = inst->flags & ~(uint32_t)ASYS_CALL_QUIET;
+	slot_at(q, i)->call.user = ptr_word(inst);
+	inst->out++;
+	if (!hand_to(q, &engine_uring, ASYS_ENGINE_URING, i)) {
+		q->share.done_ns += cost_of(q, call->nr);
+		return true;
+	}
+	inst->out--;
+	inst->own_step = NIL;
+	slot_at(q, i)->state = SLOT_RUNNING;
+	slot_at(q, i)->call.nr = CALL_CHAIN;
+	return false;
+}
+
 /* A system call thread would make it too: the sending as a whole may go there. */
 static bool may_run_there(struct asys_queue *q, const struct asys_call *call, bool file)
 {
@@ -371,6 +399,8 @@ static bool do_call(struct asys_queue *q, struct instance *inst, uint32_t k,
 	}
 	if (!here || !may_run_here(q, call, file))
 		return hand_out(q, inst, k, call, false);
+	if (leave_in_ring(q, inst, k, call))
+		return true;
 	if (file || may_hang(call)) {
 		if (!rescue_call(q, call, &result, &interrupted))
 			return hand_out(q, inst, k, call, true);

@@ -114,6 +114,9 @@ void run_here(struct asys_queue *q, uint32_t i); /* the call runs in this thread
  * run. False: nothing happened. */
 bool batch_with(struct asys_queue *q, uint32_t i, const struct goal *goal);
 bool batch_these(struct asys_queue *q, const uint32_t *slots, uint32_t n);
+/* The call, a step, is worth handing to the ring and not waiting for: enough others will follow before the
+ * client looks there again. */
+bool batch_may_wait(struct asys_queue *q, const struct asys_call *call);
 
 /* rescue.c: calls that may hang, in a waiter. */
 void run_risky(struct asys_queue *q, uint32_t i); /* runs here and ends, or goes to LIST_START */
