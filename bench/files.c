@@ -50,7 +50,7 @@ static int sync_one(struct plain *p)
 	const struct files_setting *set = p->files.set;
 	struct stat st;
 	ssize_t n;
-	int fd = openat(set->root, set->names[index], O_RDONLY | O_CLOEXEC);
+	int fd = openat(set->root, set->names[index], O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;

@@ -41,7 +41,8 @@ static int build(struct ours *o)
 	if (err)
 		return err;
 	c = o->chain;
-	fd = asys_openat(c, o->files.set->root, asys_param(c, 0), O_RDONLY | O_CLOEXEC, 0);
+	fd = asys_openat(c, o->files.set->root, asys_param(c, 0), O_RDONLY | O_NONBLOCK | O_CLOEXEC,
+			 0);
 	asys_fstat(c, fd, asys_param(c, 1));
 	n = asys_read(c, fd, asys_param(c, 2), FILES_BUFFER);
 	asys_chain_finally(c);

@@ -75,11 +75,12 @@ static void start(struct theirs *t, unsigned slot)
 	r->index = files_next(&t->files);
 	name = t->files.set->names[r->index];
 	if (t->method != DIRECT) {
-		io_uring_prep_openat(sqe, t->files.set->root, name, O_RDONLY | O_CLOEXEC, 0);
+		io_uring_prep_openat(sqe, t->files.set->root, name,
+				     O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
 		mark(sqe, slot, OPENED, 0);
 		return;
 	}
-	io_uring_prep_openat_direct(sqe, t->files.set->root, name, O_RDONLY, 0, slot);
+	io_uring_prep_openat_direct(sqe, t->files.set->root, name, O_RDONLY | O_NONBLOCK, 0, slot);
 	mark(sqe, slot, OTHER, IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS);
 	sqe = io_uring_get_sqe(ring);
 	io_uring_prep_read(sqe, (int)slot, r->buf, FILES_BUFFER, 0);

@@ -8,85 +8,28 @@
  * program on asys is this one: walk --walker asys FOLDER.
  */
 #include "harness.h"
+#include "program.h"
+#include "tree.h"
 #include "walkers.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define ARGS_MAX 12
 
-/* 40 folders, each with 24 subfolders: 1,000, each with 100 files. --quick: 12 and 60. */
-struct tree {
-	const char *path;
-	unsigned top, sub, files;
+struct setting {
+	struct bench_tree tree;
 	bool one_core;
 };
 
-static int fill_folder(int fd, unsigned files)
-{
-	for (unsigned i = 0; i < files; i++) {
-		char name[32];
-		int file, err;
-
-		snprintf(name, sizeof name, "file-%03u.txt", i);
-		file = openat(fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		if (file < 0)
-			return -errno;
-		/* A hole: the walk adds up sizes, and no block is needed for that. */
-		err = ftruncate(file, i) ? -errno : 0;
-		close(file);
-		if (err || bench_stopped())
-			return err ? err : -EINTR;
-	}
-	return 0;
-}
-
-static int make_folder(const char *path, unsigned files)
-{
-	int fd, err;
-
-	if (mkdir(path, 0700))
-		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	err = fill_folder(fd, files);
-	close(fd);
-	return err;
-}
-
-static int make_tree(const struct tree *tree)
-{
-	char path[4300];
-	int err = mkdir(tree->path, 0700) ? -errno : 0;
-
-	for (unsigned i = 0; i < tree->top && !err; i++) {
-		snprintf(path, sizeof path, "%s/folder-%02u", tree->path, i);
-		err = make_folder(path, tree->files);
-		for (unsigned k = 0; k < tree->sub && !err; k++) {
-			snprintf(path, sizeof path, "%s/folder-%02u/sub-%02u", tree->path, i, k);
-			err = make_folder(path, tree->files);
-		}
-	}
-	return err;
-}
-
 /* Did a walk see everything? */
-static int check(const struct tree *tree, const struct walk_total *total)
+static int check(const struct bench_tree *tree, const struct walk_total *total)
 {
-	uint64_t folders = tree->top * (1 + tree->sub);
-	uint64_t bytes = folders * (tree->files * (tree->files - 1) / 2);
-
-	return !total->errors && total->folders == folders &&
-			       total->files == folders * tree->files && total->bytes == bytes ?
+	return !total->errors && total->folders == bench_tree_folders(tree) &&
+			       total->files == bench_tree_files(tree) &&
+			       total->bytes == bench_tree_bytes(tree) ?
 		       0 :
 		       -EBADMSG;
 }
@@ -95,27 +38,16 @@ static int check(const struct tree *tree, const struct walk_total *total)
 
 static int inside_open(struct bench_child *child)
 {
-	const struct tree *tree = child->arg;
-	cpu_set_t all, one;
+	const struct setting *set = child->arg;
+	int cores = set->one_core ? bench_cores(0, 1) : 1;
 
-	if (!tree->one_core)
-		return 0;
-	if (sched_getaffinity(0, sizeof all, &all))
-		return -errno;
-	CPU_ZERO(&one);
-	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (CPU_ISSET(cpu, &all)) {
-			CPU_SET(cpu, &one);
-			break;
-		}
-	}
-	return sched_setaffinity(0, sizeof one, &one) ? -errno : 0;
+	return cores < 0 ? cores : 0;
 }
 
 static int inside_round(struct bench_child *child, uint64_t ops, struct bench_cost *ret_cost,
 			int (*walk)(const char *path, struct walk_total *ret_total))
 {
-	const struct tree *tree = child->arg;
+	const struct bench_tree *tree = &((const struct setting *)child->arg)->tree;
 	uint64_t start = bench_now();
 
 	for (uint64_t i = 0; i < ops; i++) {
@@ -153,34 +85,17 @@ static const struct bench_side inside_sync = { "sync", inside_open, sync_round, 
 /* Whole programs */
 
 struct program {
-	char path[4096];
+	char path[BENCH_PROGRAM_PATH];
 	char *argv[ARGS_MAX];
 };
 
-static int run_program(const struct program *p)
-{
-	posix_spawn_file_actions_t actions;
-	int err, status;
-	pid_t pid;
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	err = posix_spawn(&pid, p->path, &actions, NULL, p->argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	if (err)
-		return -err;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
-}
-
 static int program_round(struct bench_child *child, uint64_t ops, struct bench_cost *ret_cost)
 {
+	struct program *p = child->state;
 	uint64_t start = bench_now();
 
 	for (uint64_t i = 0; i < ops; i++) {
-		int err = run_program(child->state);
+		int err = bench_program_run(p->argv);
 
 		if (err)
 			return err;
@@ -195,29 +110,11 @@ static void program_close(struct bench_child *child)
 	free(child->state);
 }
 
-/* The first of `names` that PATH has. */
-static int find_program(const char *const *names, struct program *p)
-{
-	const char *env = getenv("PATH");
-
-	for (; *names; names++) {
-		for (const char *at = env ? env : "/usr/bin:/bin"; *at;) {
-			size_t len = strcspn(at, ":");
-
-			snprintf(p->path, sizeof p->path, "%.*s/%s", (int)len, at, *names);
-			if (!access(p->path, X_OK))
-				return 0;
-			at += len + (at[len] == ':');
-		}
-	}
-	return -ENOENT;
-}
-
 /* `args`: after the program's name; NULL stands for the tree, and ends with a second NULL. */
 static int program_open(struct bench_child *child, const char *const *names,
 			const char *const *args)
 {
-	const struct tree *tree = child->arg;
+	const struct setting *set = child->arg;
 	struct program *p = calloc(1, sizeof *p);
 	unsigned n = 0;
 	bool named = false;
@@ -225,13 +122,13 @@ static int program_open(struct bench_child *child, const char *const *names,
 	child->state = p;
 	if (!p)
 		return -ENOMEM;
-	if (find_program(names, p)) {
+	if (bench_program_find(names, p->path)) {
 		snprintf(child->note, sizeof child->note, "%s is not installed", names[0]);
 		return -ENOENT;
 	}
 	p->argv[n++] = p->path;
 	for (; *args || !named; args++) {
-		p->argv[n++] = *args ? (char *)(uintptr_t)*args : (char *)(uintptr_t)tree->path;
+		p->argv[n++] = *args ? (char *)(uintptr_t)*args : (char *)(uintptr_t)set->tree.path;
 		named |= !*args;
 	}
 	return 0;
@@ -239,12 +136,9 @@ static int program_open(struct bench_child *child, const char *const *names,
 
 static int self_open(struct bench_child *child)
 {
-	static const char *const names[] = { "exe", NULL };
+	static const char *const names[] = { "./walk", NULL }; /* this program, wherever it is */
 	static const char *const args[] = { "--walker", "asys", NULL, NULL };
 
-	/* This program, wherever it is. */
-	if (setenv("PATH", "/proc/self", 1))
-		return -errno;
 	return program_open(child, names, args);
 }
 
@@ -281,15 +175,24 @@ static const struct bench_side whole_fd = { "fd", fd_open, program_round, progra
 static const struct bench_side *const inside[] = { &inside_asys, &inside_sync };
 static const struct bench_side *const whole[] = { &whole_asys, &whole_bfs, &whole_find, &whole_fd };
 
+static unsigned size_of(unsigned file)
+{
+	return file;
+}
+
 static int run_all(const struct bench_options *options)
 {
-	struct tree tree = { .top = options->quick ? 3 : 40,
-			     .sub = options->quick ? 3 : 24,
-			     .files = options->quick ? 5 : 100 };
+	/* 1,000 folders of 100 files. Holes: the walk adds up sizes, which needs no block. */
+	struct setting set = { .tree = { .top = options->quick ? 3 : 40,
+					 .sub = options->quick ? 3 : 24,
+					 .files = options->quick ? 5 : 100,
+					 .size = size_of,
+					 .holes = true } };
+	struct bench_tree *tree = &set.tree;
 	const struct bench_case cases[] = {
-		{ "tree", "ms", 1e6, 2, inside, &tree },
-		{ "tree", "ms", 1e6, 4, whole, &tree },
-		{ "tree_one_core", "ms", 1e6, 2, inside, &tree },
+		{ "tree", "ms", 1e6, 2, inside, &set },
+		{ "tree", "ms", 1e6, 4, whole, &set },
+		{ "tree_one_core", "ms", 1e6, 2, inside, &set },
 	};
 	const char *place = bench_place(options, false);
 	char path[4200];
@@ -298,15 +201,14 @@ static int run_all(const struct bench_options *options)
 	if (!place)
 		return -EIO;
 	snprintf(path, sizeof path, "%s/tree", place);
-	tree.path = path;
-	bench_say(options, "%u files in %u folders on %s, in %s",
-		  tree.top * (1 + tree.sub) * tree.files, tree.top * (1 + tree.sub),
-		  bench_place_type(), path);
-	err = make_tree(&tree);
+	tree->path = path;
+	bench_say(options, "%u files in %u folders on %s, in %s", bench_tree_files(tree),
+		  bench_tree_folders(tree), bench_place_type(), path);
+	err = bench_tree_make(tree);
 	if (err)
 		bench_say(options, "cannot make the tree: %s", strerror(-err));
 	for (size_t i = 0; i < sizeof cases / sizeof *cases && !err; i++) {
-		tree.one_core = !strcmp(cases[i].name, "tree_one_core");
+		set.one_core = !strcmp(cases[i].name, "tree_one_core");
 		err = bench_compare(options, &cases[i]);
 	}
 	return err;
