@@ -40,6 +40,9 @@
  * that is cancelled while it waits for what it depends on, or whose parameter or condition failed, ends
  * without any step; then marked steps report -ECANCELED.
  *
+ * Modifiers are about the next step that is added. C does not say in which order arguments are evaluated, so
+ * make the steps that a step names before it, not inside its arguments.
+ *
  * Errors. What is wrong with a step is found when it is added: its id's value is then negative, and
  * asys_chain_ready returns the first such error; asys_message() names the step.
  * Threads: one thread at a time builds; a chain that is ready may be sent by any thread to any

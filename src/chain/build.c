@@ -157,16 +157,15 @@ static const char *kind_name(const struct step *step)
 
 void step_name(const struct asys_chain *c, uint32_t k, char *text, size_t size)
 {
-	const struct step *step = &c->steps.at[k];
+	const char *kind = k < c->steps.count ? kind_name(&c->steps.at[k]) : "not added";
+	const char *label = k < c->steps.count ? c->steps.at[k].label : c->next.label;
 
-	if (k >= c->steps.count && c->next.label)
-		snprintf(text, size, "step %u (\"%s\")", k + 1, c->next.label);
-	else if (k >= c->steps.count)
-		snprintf(text, size, "step %u", k + 1);
-	else if (step->label)
-		snprintf(text, size, "step %u (%s, \"%s\")", k + 1, kind_name(step), step->label);
+	if (label)
+		snprintf(text, size, "step %u (%s, \"%s\")", k + 1, kind, label);
+	else if (k < c->steps.count)
+		snprintf(text, size, "step %u (%s)", k + 1, kind);
 	else
-		snprintf(text, size, "step %u (%s)", k + 1, kind_name(step));
+		snprintf(text, size, "step %u", k + 1);
 }
 
 int chain_fail(struct asys_chain *c, int err, uint32_t step, const char *format, ...)
