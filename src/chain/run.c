@@ -22,15 +22,6 @@ static void push_ready(struct instance *inst, uint32_t k)
 	inst->ready_tail = k;
 }
 
-static uint32_t pop_ready(struct instance *inst)
-{
-	uint32_t k = inst->ready_head;
-
-	if (k != NIL)
-		inst->ready_head = inst->step[k].next;
-	return k;
-}
-
 void chain_unget(struct instance *inst, uint32_t k)
 {
 	inst->step[k].next = inst->ready_head;
@@ -447,8 +438,8 @@ static void check_deadline(struct instance *inst)
 	}
 }
 
-/* The step is to run; true if its owner has to do something. */
-static bool start(struct instance *inst, uint32_t k, struct asys_call *call, enum chain_want *want)
+/* The step is to run. CHAIN_GOES_ON: that is done. */
+static enum chain_want start(struct instance *inst, uint32_t k, struct asys_call *call)
 {
 	const struct step *step = &inst->chain->steps.at[k];
 	struct full *full;
@@ -461,7 +452,7 @@ static bool start(struct instance *inst, uint32_t k, struct asys_call *call, enu
 	    !(step->flags & STEP_CLEANUP)) {
 		drop_full(inst, k);
 		finish(inst, k, -ECANCELED, false);
-		return false;
+		return CHAIN_GOES_ON;
 	}
 	switch ((enum step_kind)step->kind) {
 	case STEP_CALL:
@@ -473,52 +464,53 @@ static bool start(struct instance *inst, uint32_t k, struct asys_call *call, enu
 			words_now(inst, step, call->arg);
 		else
 			full_rest(&full->call, (uint64_t)inst->step[k].result, call);
-		*want = CHAIN_CALL;
-		return true;
+		return CHAIN_CALL;
 	case STEP_TIMER:
 		words_now(inst, step, call->arg);
-		*want = CHAIN_TIMER;
-		return true;
+		return CHAIN_TIMER;
 	case STEP_COMPUTE:
 		words_now(inst, step, call->arg);
 		finish(inst, k, step->function(call->arg), false);
-		return false;
+		break;
 	case STEP_BEGIN:
 		begin(inst, k);
-		return false;
+		break;
 	case STEP_END:
 		end_of_block(inst, k);
-		return false;
+		break;
 	}
-	return false;
+	return CHAIN_GOES_ON;
+}
+
+static enum chain_want next(struct instance *inst, uint32_t *ret_step, struct asys_call *ret_call)
+{
+	uint32_t k = inst->report_head;
+
+	if (unlikely(k != NIL)) {
+		inst->report_head = inst->step[k].next;
+		*ret_step = k;
+		return CHAIN_REPORT;
+	}
+	k = inst->ready_head;
+	if (k == NIL) {
+		inst->ended = !inst->left;
+		return inst->ended ? CHAIN_ENDED : CHAIN_WAITS;
+	}
+	inst->ready_head = inst->step[k].next;
+	/* A transfer that goes on has passed its conditions. */
+	if (!*find_full(inst, k) && !conditions_hold(inst, &inst->chain->steps.at[k])) {
+		skip(inst, k);
+		return CHAIN_GOES_ON;
+	}
+	*ret_step = k;
+	return start(inst, k, ret_call);
 }
 
 enum chain_want chain_next(struct instance *inst, uint32_t *ret_step, struct asys_call *ret_call)
 {
-	enum chain_want want = CHAIN_WAITS;
+	enum chain_want want = CHAIN_GOES_ON;
 
-	for (unsigned n = 0; n < YIELD_AFTER; n++) {
-		uint32_t k = inst->report_head;
-
-		if (unlikely(k != NIL)) {
-			inst->report_head = inst->step[k].next;
-			*ret_step = k;
-			return CHAIN_REPORT;
-		}
-		k = pop_ready(inst);
-		if (k == NIL) {
-			inst->ended = !inst->left;
-			return inst->ended ? CHAIN_ENDED : CHAIN_WAITS;
-		}
-		/* A transfer that goes on has passed its conditions. */
-		if (!*find_full(inst, k) && !conditions_hold(inst, &inst->chain->steps.at[k])) {
-			skip(inst, k);
-			continue;
-		}
-		if (start(inst, k, ret_call, &want)) {
-			*ret_step = k;
-			return want;
-		}
-	}
-	return CHAIN_YIELD;
+	for (unsigned n = 0; n < YIELD_AFTER && want == CHAIN_GOES_ON; n++)
+		want = next(inst, ret_step, ret_call);
+	return want == CHAIN_GOES_ON ? CHAIN_YIELD : want;
 }

@@ -84,6 +84,7 @@ enum chain_want {
 	CHAIN_WAITS,  /* nothing until a step that is out has ended */
 	CHAIN_YIELD,  /* it goes on, but has run for a while */
 	CHAIN_ENDED,  /* with chain_result */
+	CHAIN_GOES_ON, /* never told the owner */
 };
 
 enum chain_want chain_next(struct instance *inst, uint32_t *ret_step, struct asys_call *ret_call);

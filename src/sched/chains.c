@@ -428,6 +428,7 @@ static void go_on(struct asys_queue *q, struct instance *inst, bool here)
 			return;
 		case CHAIN_WAITS:
 			return;
+		case CHAIN_GOES_ON:
 		case CHAIN_YIELD:
 			yield(q, inst);
 			return;

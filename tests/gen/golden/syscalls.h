@@ -3,7 +3,7 @@
  * One wrapper for every system call of Linux 6.18, made from spec/syscalls.tbl; do not edit.
  *
  * asys_read(q, fd, buf, count) queues read(fd, buf, count) on q and returns its id; asys_error()
- * of that id tells if it could not be queued. Each argument is a value of the C type of the
+ * of that id tells if it could not be queued. If q is a chain, it adds a step to it. Each argument is a value of the C type of the
  * manual page, or the id of an earlier call of q: then it is that call's result. Arguments of type
  * "word" take any integer or pointer. Every argument is evaluated once. The calls are the kernel's
  * own, which now and then differ from those of the C library: see asys_calls(3).
@@ -63,9 +63,16 @@ ASYS_INLINE_ struct asys_arg_ asys_arg_ref_(asys_id id)
 	return arg;
 }
 
+#ifdef __cplusplus
+
 ASYS_INLINE_ asys_id asys_wrap0_(struct asys_queue *q, uint32_t nr)
 {
 	return asys_send6(q, nr, 0, 0, 0, 0, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_wrap0_(struct asys_chain *q, uint32_t nr)
+{
+	return asys_chain_add6(q, nr, 0, 0, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap1_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0)
@@ -73,9 +80,19 @@ ASYS_INLINE_ asys_id asys_wrap1_(struct asys_queue *q, uint32_t nr, struct asys_
 	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
 }
 
+ASYS_INLINE_ asys_id asys_wrap1_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
+}
+
 ASYS_INLINE_ asys_id asys_wrap2_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1)
 {
 	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_wrap2_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap3_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2)
@@ -83,9 +100,19 @@ ASYS_INLINE_ asys_id asys_wrap3_(struct asys_queue *q, uint32_t nr, struct asys_
 	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
 }
 
+ASYS_INLINE_ asys_id asys_wrap3_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
+}
+
 ASYS_INLINE_ asys_id asys_wrap4_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3)
 {
 	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_wrap4_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap5_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4)
@@ -93,12 +120,20 @@ ASYS_INLINE_ asys_id asys_wrap5_(struct asys_queue *q, uint32_t nr, struct asys_
 	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
 }
 
+ASYS_INLINE_ asys_id asys_wrap5_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
+}
+
 ASYS_INLINE_ asys_id asys_wrap6_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4, struct asys_arg_ a5)
 {
 	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
 }
 
-#ifdef __cplusplus
+ASYS_INLINE_ asys_id asys_wrap6_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4, struct asys_arg_ a5)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
+}
 
 template <typename T> struct asys_value_ : asys_arg_ {
 	asys_value_(T value) : asys_arg_() { word = static_cast<uint64_t>(value); }
@@ -127,39 +162,39 @@ struct asys_word_ : asys_arg_ {
 };
 
 /* getpid(void): any thread, does not wait */
-ASYS_INLINE_ asys_id asys_getpid(struct asys_queue *q)
+template <typename To> ASYS_INLINE_ asys_id asys_getpid(To *q)
 {
 	return asys_wrap0_(q, ASYS_NR_getpid);
 }
 
 /* read(int fd, void *buf, size_t count): any thread, may wait for ever, io_uring READ */
-ASYS_INLINE_ asys_id asys_read(struct asys_queue *q, asys_value_<int> fd, asys_value_<void *> buf, asys_value_<size_t> count)
+template <typename To> ASYS_INLINE_ asys_id asys_read(To *q, asys_value_<int> fd, asys_value_<void *> buf, asys_value_<size_t> count)
 {
 	return asys_wrap3_(q, ASYS_NR_read, fd, buf, count);
 }
 
 /* preadv2(int fd, const struct iovec *iov, int iovcnt, off_t offset, int flags): any thread, may
  * wait for a device, io_uring 2 */
-ASYS_INLINE_ asys_id asys_preadv2(struct asys_queue *q, asys_value_<int> fd, asys_value_<const struct iovec *> iov, asys_value_<int> iovcnt, asys_value_<off_t> offset, asys_value_<int> flags)
+template <typename To> ASYS_INLINE_ asys_id asys_preadv2(To *q, asys_value_<int> fd, asys_value_<const struct iovec *> iov, asys_value_<int> iovcnt, asys_value_<off_t> offset, asys_value_<int> flags)
 {
 	return asys_wrap6_(q, ASYS_NR_preadv2, fd, iov, iovcnt, offset, asys_value_<int>(0), flags);
 }
 
 /* prctl(int op, word arg2): the calling thread, at flush, does not wait long */
-ASYS_INLINE_ asys_id asys_prctl(struct asys_queue *q, asys_value_<int> op, asys_word_ arg2)
+template <typename To> ASYS_INLINE_ asys_id asys_prctl(To *q, asys_value_<int> op, asys_word_ arg2)
 {
 	return asys_wrap2_(q, ASYS_NR_prctl, op, arg2);
 }
 
 /* execve(const char *path, char *const *argv): the calling thread, at flush, may wait for a device
  * */
-ASYS_INLINE_ asys_id asys_execve(struct asys_queue *q, asys_value_<const char *> path, asys_value_<char *const *> argv)
+template <typename To> ASYS_INLINE_ asys_id asys_execve(To *q, asys_value_<const char *> path, asys_value_<char *const *> argv)
 {
 	return asys_wrap2_(q, ASYS_NR_execve, path, argv);
 }
 
 /* bpf(int cmd, union bpf_attr *attr, unsigned int size): any thread, may wait for a device */
-ASYS_INLINE_ asys_id asys_bpf(struct asys_queue *q, asys_value_<int> cmd, asys_value_<union bpf_attr *> attr, asys_value_<unsigned int> size)
+template <typename To> ASYS_INLINE_ asys_id asys_bpf(To *q, asys_value_<int> cmd, asys_value_<union bpf_attr *> attr, asys_value_<unsigned int> size)
 {
 	return asys_wrap3_(q, ASYS_NR_bpf, cmd, attr, size);
 }
@@ -168,7 +203,7 @@ ASYS_INLINE_ asys_id asys_bpf(struct asys_queue *q, asys_value_<int> cmd, asys_v
 
 /* open(const char *path, int flags, mode_t mode): any thread, may wait for a device, io_uring
  * OPENAT */
-ASYS_INLINE_ asys_id asys_open(struct asys_queue *q, asys_value_<const char *> path, asys_value_<int> flags, asys_value_<mode_t> mode)
+template <typename To> ASYS_INLINE_ asys_id asys_open(To *q, asys_value_<const char *> path, asys_value_<int> flags, asys_value_<mode_t> mode)
 {
 	return asys_wrap3_(q, ASYS_NR_open, path, flags, mode);
 }
@@ -178,7 +213,7 @@ ASYS_INLINE_ asys_id asys_open(struct asys_queue *q, asys_value_<const char *> p
 #if defined(__aarch64__) && defined(__LP64__)
 
 /* ioctl(int fd, unsigned long op, word arg): any thread, may wait for ever */
-ASYS_INLINE_ asys_id asys_ioctl(struct asys_queue *q, asys_value_<int> fd, asys_value_<unsigned long> op, asys_word_ arg)
+template <typename To> ASYS_INLINE_ asys_id asys_ioctl(To *q, asys_value_<int> fd, asys_value_<unsigned long> op, asys_word_ arg)
 {
 	return asys_wrap3_(q, ASYS_NR_ioctl, fd, op, arg);
 }
@@ -186,6 +221,80 @@ ASYS_INLINE_ asys_id asys_ioctl(struct asys_queue *q, asys_value_<int> fd, asys_
 #endif
 
 #else /* C */
+
+ASYS_INLINE_ asys_id asys_wrap0_(struct asys_queue *q, uint32_t nr)
+{
+	return asys_send6(q, nr, 0, 0, 0, 0, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_chain_wrap0_(struct asys_chain *q, uint32_t nr)
+{
+	return asys_chain_add6(q, nr, 0, 0, 0, 0, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_wrap1_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0)
+{
+	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_chain_wrap1_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_wrap2_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1)
+{
+	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_chain_wrap2_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_wrap3_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2)
+{
+	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_chain_wrap3_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_wrap4_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3)
+{
+	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_chain_wrap4_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
+}
+
+ASYS_INLINE_ asys_id asys_wrap5_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4)
+{
+	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
+}
+
+ASYS_INLINE_ asys_id asys_chain_wrap5_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
+}
+
+ASYS_INLINE_ asys_id asys_wrap6_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4, struct asys_arg_ a5)
+{
+	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
+}
+
+ASYS_INLINE_ asys_id asys_chain_wrap6_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4, struct asys_arg_ a5)
+{
+	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
+}
+
+/* By what `q` is: a queue or a chain. */
+#define ASYS_TO_(q, n) \
+	_Generic((q), struct asys_chain *: asys_chain_wrap##n##_, default: asys_wrap##n##_)
 
 ASYS_INLINE_ struct asys_arg_ asys_arg_signed_(long long value)
 {
@@ -309,11 +418,11 @@ ASYS_INLINE_ struct asys_arg_ asys_arg_void_p_(void *value)
 
 /* getpid(void): any thread, does not wait */
 #define asys_getpid(q) \
-	asys_wrap0_((q), ASYS_NR_getpid)
+	ASYS_TO_(q, 0)((q), ASYS_NR_getpid)
 
 /* read(int fd, void *buf, size_t count): any thread, may wait for ever, io_uring READ */
 #define asys_read(q, fd, buf, count) \
-	asys_wrap3_((q), ASYS_NR_read, \
+	ASYS_TO_(q, 3)((q), ASYS_NR_read, \
 		ASYS_ARG_(int, fd), \
 		ASYS_ARG_(void_p, buf), \
 		ASYS_ARG_(size_t, count))
@@ -321,7 +430,7 @@ ASYS_INLINE_ struct asys_arg_ asys_arg_void_p_(void *value)
 /* preadv2(int fd, const struct iovec *iov, int iovcnt, off_t offset, int flags): any thread, may
  * wait for a device, io_uring 2 */
 #define asys_preadv2(q, fd, iov, iovcnt, offset, flags) \
-	asys_wrap6_((q), ASYS_NR_preadv2, \
+	ASYS_TO_(q, 6)((q), ASYS_NR_preadv2, \
 		ASYS_ARG_(int, fd), \
 		ASYS_ARG_(const_struct_iovec_p, iov), \
 		ASYS_ARG_(int, iovcnt), \
@@ -331,20 +440,20 @@ ASYS_INLINE_ struct asys_arg_ asys_arg_void_p_(void *value)
 
 /* prctl(int op, word arg2): the calling thread, at flush, does not wait long */
 #define asys_prctl(q, op, arg2) \
-	asys_wrap2_((q), ASYS_NR_prctl, \
+	ASYS_TO_(q, 2)((q), ASYS_NR_prctl, \
 		ASYS_ARG_(int, op), \
 		ASYS_WORD_(arg2))
 
 /* execve(const char *path, char *const *argv): the calling thread, at flush, may wait for a device
  * */
 #define asys_execve(q, path, argv) \
-	asys_wrap2_((q), ASYS_NR_execve, \
+	ASYS_TO_(q, 2)((q), ASYS_NR_execve, \
 		ASYS_ARG_(const_char_p, path), \
 		ASYS_ARG_(char_p_const_p, argv))
 
 /* bpf(int cmd, union bpf_attr *attr, unsigned int size): any thread, may wait for a device */
 #define asys_bpf(q, cmd, attr, size) \
-	asys_wrap3_((q), ASYS_NR_bpf, \
+	ASYS_TO_(q, 3)((q), ASYS_NR_bpf, \
 		ASYS_ARG_(int, cmd), \
 		ASYS_ARG_(union_bpf_attr_p, attr), \
 		ASYS_ARG_(unsigned_int, size))
@@ -354,7 +463,7 @@ ASYS_INLINE_ struct asys_arg_ asys_arg_void_p_(void *value)
 /* open(const char *path, int flags, mode_t mode): any thread, may wait for a device, io_uring
  * OPENAT */
 #define asys_open(q, path, flags, mode) \
-	asys_wrap3_((q), ASYS_NR_open, \
+	ASYS_TO_(q, 3)((q), ASYS_NR_open, \
 		ASYS_ARG_(const_char_p, path), \
 		ASYS_ARG_(int, flags), \
 		ASYS_ARG_(mode_t, mode))
@@ -365,7 +474,7 @@ ASYS_INLINE_ struct asys_arg_ asys_arg_void_p_(void *value)
 
 /* ioctl(int fd, unsigned long op, word arg): any thread, may wait for ever */
 #define asys_ioctl(q, fd, op, arg) \
-	asys_wrap3_((q), ASYS_NR_ioctl, \
+	ASYS_TO_(q, 3)((q), ASYS_NR_ioctl, \
 		ASYS_ARG_(int, fd), \
 		ASYS_ARG_(unsigned_long, op), \
 		ASYS_WORD_(arg))
