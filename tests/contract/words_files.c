@@ -50,7 +50,7 @@ static void transfers(struct script *s)
 {
 	struct folder dir = folder_open();
 	int fd = CALL_FD(BY_ANY, SYS_openat, dir.fd, "file", O_RDWR | O_CREAT | O_EXCL, 0640);
-	char a[8] = "", b[8] = "";
+	char a[8] = "", b[8] = "", whole[256]; /* more than the file ever has */
 	struct iovec out[2] = { { (char[]){ "abc" }, 3 }, { (char[]){ "DEFG" }, 4 } };
 	struct iovec in[2] = { { a, 4 }, { b, 8 } };
 
@@ -75,7 +75,7 @@ static void transfers(struct script *s)
 	/* words that it would take otherwise than the call */
 	CALL(BY_OTHER, SYS_pread64, fd, a, 4, -1);
 	CALL(BY_OTHER, SYS_pread64, fd, a, 0, 0);
-	CALL(BY_OTHER, SYS_pread64, fd, a, 1ull << 32, 0);
+	CALL(BY_OTHER, SYS_pread64, fd, whole, 1ull << 32, 0);
 	CALL(BY_OTHER, SYS_preadv, fd, in, 2000, 0, 0);
 	CALL(BY_OTHER, SYS_pwritev2, fd, out, 0, 0, 0, 0);
 	CALL(BY_OTHER, SYS_preadv2, fd, in, 2, -2, -1, 0);
