@@ -292,8 +292,9 @@ static void iterate(struct instance *inst, uint32_t first, uint32_t end)
 {
 	const struct asys_chain *c = inst->chain;
 
-	for (uint32_t n = first + 1; n <= end; n++)
+	for (uint32_t n = first + 1; n < end; n++)
 		inst->step[n].pending = c->initial[n].pending;
+	inst->step[end].pending = c->initial[end].pending;
 	inst->left += end - first - 1;
 	inst->step[first].result++;
 	count_down(inst, &c->steps.at[first]);

@@ -200,9 +200,9 @@ static bool push(struct asys_queue *q, uint32_t i, enum lane lane)
 	struct slot *slot = slot_at(q, i);
 	struct threads *t = q->threads;
 
+	slot->lane = (uint8_t)lane; /* before a thread sees it */
 	if (!work_push(&t->lane[lane][call_priority(&slot->call)], i, &slot->aux))
 		return false;
-	slot->lane = (uint8_t)lane;
 	slot->state = SLOT_HANDED;
 	slot->engine = ASYS_ENGINE_THREADS;
 	t->outstanding++;
