@@ -166,7 +166,10 @@ ASYS_API asys_id asys_chain_while(struct asys_chain *c, asys_id id, enum asys_co
 	k = c->steps.count - 1;
 	c->steps.at[k].again_step = step;
 	c->steps.at[k].again = (uint8_t)condition;
-	return step_when(c, k, step, ASYS_ALWAYS) ? failed_id(c->error) : step_id(c, k);
+	/* What is inside has ended when the loop's END is reached. */
+	if (step < begin && step_when(c, k, step, ASYS_ALWAYS))
+		return failed_id(c->error);
+	return step_id(c, k);
 }
 
 static asys_id cleanup(struct asys_chain *c, enum block_kind kind)

@@ -42,11 +42,13 @@ static const char *color(const struct step_record *record)
 
 static void print_record(FILE *file, const struct step_record *record)
 {
-	if (record->skipped && !record->times) {
-		fputs("\\nskipped", file);
+	fputs("\\n", file);
+	if (record->skipped) {
+		fputs("skipped", file);
+		if (record->times)
+			fprintf(file, " at last, %u times not", record->times);
 		return;
 	}
-	fputs("\\n", file);
 	print_result(file, record->result);
 	fputs("\\nat ", file);
 	print_time(file, record->begin_ns);
