@@ -106,7 +106,10 @@ static void start_without_waiting(struct asys_queue *q)
 			share_all(q);
 		if (queue_outstanding(q))
 			flush_engines(q);
-		more = q->inflight != q->nwaiting && reap(q) && !q->nended;
+		if (q->inflight != q->nwaiting)
+			reap(q);
+		more = !q->nended && (q->chains || q->nlist[LIST_START] ||
+				      (q->nlist[LIST_QUICK] && q->engine != ASYS_ENGINE_INLINE));
 	}
 	if (q->nlist[LIST_QUICK] && q->engine == ASYS_ENGINE_INLINE)
 		drive(q, &soon);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #define STEP_SLOTS 8192u
 #define DEPTH_DEFAULT 256u
@@ -129,7 +130,8 @@ static void init_fields(struct asys_queue *q, const struct asys_queue_options *o
 	q->max_threads = o->threads;
 	q->limit = power_of_two(o->depth);
 	q->uring_off = asys_probe()->uring != 0;
-	q->epoll_fd = q->event_fd = q->user_epoll = q->user_fd = -1;
+	q->epoll_fd = q->event_fd = q->user_epoll = q->user_fd = q->user_timer = -1;
+	q->user_when = UINT64_MAX;
 	for (unsigned k = 0; k < LIST_KINDS * 3; k++)
 		list_init(&q->lists[k / 3][k % 3]);
 	list_init(&q->ended);
@@ -156,6 +158,7 @@ static void free_queue(struct asys_queue *q, bool child)
 		engine_ready.close(q, child);
 	close_pair(q->epoll_fd, q->event_fd);
 	close_pair(q->user_epoll, q->user_fd);
+	close_pair(q->user_timer, -1);
 	fault_close(q->fault);
 	edge_pool_free(&q->edges);
 	slot_pool_free(&q->pool);
@@ -262,6 +265,20 @@ int queue_epoll(struct asys_queue *q)
 	return err || !q->uring || q->ring_watched ? err : uring_watch(q);
 }
 
+/* Deadlines, and the timers of chains: a loop that polls must hear of them. */
+static int open_user_timer(struct asys_queue *q)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
+
+	q->user_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (q->user_timer < 0 || epoll_ctl(q->user_epoll, EPOLL_CTL_ADD, q->user_timer, &event))
+		return fail(-errno,
+			    "no descriptor for deadlines (%s): raise the limit of open files "
+			    "(ulimit -n)",
+			    strerror(errno));
+	return 0;
+}
+
 static int open_user_fd(struct asys_queue *q)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
@@ -269,6 +286,8 @@ static int open_user_fd(struct asys_queue *q)
 
 	if (!err && q->user_epoll < 0)
 		err = make_pair(&q->user_epoll, &q->user_fd);
+	if (!err && q->user_timer < 0)
+		err = open_user_timer(q);
 	if (err || q->fd_wanted)
 		return err;
 	if (!q->driver_on && epoll_ctl(q->user_epoll, EPOLL_CTL_ADD, q->epoll_fd, &event))

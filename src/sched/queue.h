@@ -106,8 +106,10 @@ struct asys_queue {
 	/* What asys_queue_fd gives out, see sleep.c. -1 until asked for. */
 	int user_epoll;
 	int user_fd;
-	bool user_set;	 /* user_fd reads */
-	bool user_armed; /* the bell is armed for who polls epoll_fd through user_epoll */
+	int user_timer;	    /* in that set: reads at the first deadline. -1 until asked for */
+	uint64_t user_when; /* what it is set to; UINT64_MAX: nothing */
+	bool user_set;	    /* user_fd reads */
+	bool user_armed;    /* the bell is armed for who polls epoll_fd through user_epoll */
 
 	/* Shared queues. */
 	pthread_mutex_t lock;

@@ -12,6 +12,7 @@
  */
 #include "engine/ready.h"
 #include "sched/sched.h"
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define LISTEN_THREADS 1u
@@ -200,6 +201,20 @@ void tell_others(struct asys_queue *q)
 	poke_sleeper(q);
 }
 
+/* Setting it also makes it quiet again. */
+static void user_set_timer(struct asys_queue *q)
+{
+	struct itimerspec when = { .it_value = { 0, 0 } };
+
+	if (timers_next(q) == q->user_when)
+		return;
+	q->user_when = timers_next(q);
+	if (q->user_when != UINT64_MAX)
+		when.it_value = clock_timespec(q->user_when ? q->user_when : 1);
+	timerfd_settime(q->user_timer, TFD_TIMER_ABSTIME, &when, NULL);
+	q->stats.traps++;
+}
+
 void user_wait_begin(struct asys_queue *q)
 {
 	if (unlikely(q->uring && !q->ring_watched))
@@ -207,6 +222,7 @@ void user_wait_begin(struct asys_queue *q)
 	user_signal(q);
 	if (q->user_set || q->somebody_sleeps || q->driver_on)
 		return;
+	user_set_timer(q);
 	uring_listen(q);
 	bell_arm(&q->bell, 1, q->event_fd);
 	q->user_armed = true;
