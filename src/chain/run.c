@@ -434,7 +434,7 @@ void chain_done(struct instance *inst, uint32_t k, const struct asys_call *call,
 static void check_deadline(struct instance *inst)
 {
 	if (!inst->out && !chain_cancelled(inst) && clock_now() >= inst->deadline) {
-		inst->timed_out = true;
+		atomic_store_explicit(&inst->timed_out, true, memory_order_relaxed);
 		chain_cancel(inst);
 	}
 }

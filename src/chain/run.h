@@ -49,12 +49,12 @@ struct instance {
 	int error; /* the first failure of the outermost level */
 	_Atomic uint32_t cancelled;
 	bool started, ended, listed;
-	bool cut;	/* a step ended because of the cancel */
-	uint32_t hung;	/* step whose call did not end on a shared thread: it gets its own; NIL */
-	bool timed_out; /* cancelled by its deadline */
-	uint32_t flags; /* of the sending: priority, quiet */
-	uint32_t calls; /* that a system call thread has made, not yet counted; ... */
-	uint64_t calls_ns; /* ... by what they cost alone */
+	bool cut;      /* a step ended because of the cancel */
+	uint32_t hung; /* step whose call did not end on a shared thread: it gets its own; NIL */
+	_Atomic bool timed_out; /* cancelled by its deadline: by its owner, or the queue's timer */
+	uint32_t flags;		/* of the sending: priority, quiet */
+	uint32_t calls;		/* that a system call thread has made, not yet counted; ... */
+	uint64_t calls_ns;	/* ... by what they cost alone */
 	uint64_t user;
 	uint64_t deadline; /* of the sending; 0: none */
 	uint64_t params[6];

@@ -188,7 +188,7 @@ static void end_sending(struct asys_queue *q, struct instance *inst)
 	slot->call.flags = inst->flags | (chain_cancelled(inst) ? SLOT_CANCEL : 0);
 	slot->call.nr = CALL_CHAIN;
 	slot->chain = SLOT_NO_CHAIN;
-	slot->timed_out = inst->timed_out;
+	slot->timed_out = atomic_load_explicit(&inst->timed_out, memory_order_relaxed);
 	slot->engine = ASYS_ENGINE_AUTO;
 	slot->held = 1; /* failure injection had its chances with the steps */
 	q->stats.by_engine
@@ -575,7 +575,8 @@ bool chain_asked_to_end(struct asys_queue *q, uint32_t i)
 	if (chain_cancelled(inst))
 		return false;
 	chain_cancel(inst);
-	inst->timed_out = slot->timed_out;
+	if (slot->timed_out)
+		atomic_store_explicit(&inst->timed_out, true, memory_order_relaxed);
 	if (inst->out <= (inst->own_step != NIL))
 		return true;
 	for (uint32_t j = 0; j < q->pool.fresh; j++) {
