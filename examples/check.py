@@ -32,8 +32,44 @@ def check_cat(program, folder):
     expect("status without arguments", run(program).returncode, 2)
 
 
+def check_chain_cat(program, folder):
+    paths, data = [], b""
+    for size in (5000, 0, 1, 65536, 300_000):
+        paths.append(os.path.join(folder, f"file{size}"))
+        with open(paths[-1], "wb") as file:
+            file.write(os.urandom(size))
+        with open(paths[-1], "rb") as file:
+            data += file.read()
+    missing = os.path.join(folder, "none")
+    for option in ([], ["--parallel"]):
+        for number in (1, 2, len(paths)):
+            done = run(program, *option, *paths[:number])
+            size = sum(os.path.getsize(path) for path in paths[:number])
+            expect(f"{option} {number} files: status", done.returncode, 0)
+            expect(f"{option} {number} files: output", done.stdout == data[:size], True)
+        done = run(program, *option, paths[0], missing, *paths[1:], folder)
+        expect(f"{option} a missing file: status", done.returncode, 1)
+        expect(f"{option} a missing file: the others", done.stdout == data, True)
+        expect(f"{option} a missing file: reasons", done.stderr.decode().splitlines(),
+               [f"cat: {missing}: No such file or directory", f"cat: {folder}: Is a directory"])
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([program, *option, paths[0]], stdout=full,
+                                  stderr=subprocess.PIPE, timeout=60)
+        expect(f"{option} full: status", done.returncode, 1)
+        expect(f"{option} full: reason", b"No space left" in done.stderr, True)
+        done = run(program, *option, "--dot", *paths)
+        expect(f"{option} --dot: status", done.returncode, 0)
+        expect(f"{option} --dot: a graph", done.stdout.startswith(b"digraph"), True)
+    many = [paths[-1]] * 60
+    expect("too much for a buffer: status", run(program, *many).returncode, 1)
+    expect("too much for a buffer: reason", b"--parallel" in run(program, *many).stderr, True)
+    done = run(program, "--parallel", *many)
+    expect("too much for a buffer, in parallel", done.stdout == 60 * data[-300_000:], True)
+    expect("status without arguments", run(program).returncode, 2)
+
+
 def check_largehash(program, folder):
-    for size in (0, 1, (1 << 20) - 1, 1 << 20, (3 << 20) + 17):
+    for size in (0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 2 << 20, (3 << 20) + 17):
         path = os.path.join(folder, "file")
         data = os.urandom(size)
         with open(path, "wb") as file:
@@ -69,7 +105,7 @@ def check_epoll_loop(program, folder):
 def main():
     program = sys.argv[1]
     with tempfile.TemporaryDirectory() as folder:
-        {"cat": check_cat, "largehash": check_largehash,
+        {"cat": check_cat, "chain_cat": check_chain_cat, "largehash": check_largehash,
          "epoll_loop": check_epoll_loop}[os.path.basename(program)](program, folder)
 
 

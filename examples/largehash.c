@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The SHA-256 of a large file: the next piece is read while this one is hashed. ASYS_QUEUE_DRIVER
- * gives the queue a thread of its own, so that reading goes on although nobody waits for it.
+ * The SHA-256 of a large file, as a chain: the next piece is read while this one is hashed. Nothing in
+ * the chain says so: the two steps do not name each other, so they may run at once, and do where
+ * reading takes time. A file that is in memory already is read faster than another thread could be told.
  */
 #include <asys/asys.h>
 #include <errno.h>
@@ -9,75 +10,87 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PIECE (1u << 20)
 
 static unsigned char piece[2][PIECE];
+static int64_t size[2]; /* bytes in each; 0: the file has ended */
 
-/* Adds the whole file to `context`; 0 or -errno. */
-static int64_t hash_file(struct asys_queue *q, int fd, EVP_MD_CTX *context)
+/* (context, data, bytes) */
+static int64_t hash(const uint64_t arg[6])
 {
-	asys_id reading = asys_pread64(q, fd, piece[0], PIECE, 0);
-	int64_t offset = 0;
+	EVP_MD_CTX *context = (EVP_MD_CTX *)(uintptr_t)arg[0];
 
-	for (unsigned turn = 0;; turn ^= 1) {
-		struct asys_event event;
-		int err;
-
-		do {
-			err = asys_queue_wait(q, reading, &event);
-		} while (err == -EINTR);
-		if (err < 0 || event.result <= 0)
-			return err < 0 ? err : event.result;
-		offset += event.result;
-		reading = asys_pread64(q, fd, piece[turn ^ 1], PIECE, offset);
-		asys_queue_flush(q);
-		EVP_DigestUpdate(context, piece[turn], (size_t)event.result);
-	}
+	return EVP_DigestUpdate(context, (const void *)(uintptr_t)arg[1], arg[2]) == 1 ? 0 : -EIO;
 }
 
-static int64_t hash_path(const char *path, unsigned char *ret_digest, unsigned *ret_size)
+/* Parameters: path, context. */
+static void build(struct asys_chain *c)
 {
-	struct asys_queue_options options;
-	struct asys_queue *q;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int64_t err;
+	asys_id context = asys_param(c, 1);
+	asys_id in = asys_openat(c, AT_FDCWD, asys_param(c, 0), O_RDONLY | O_CLOEXEC, 0);
+	asys_id first = asys_read(asys_store(asys_full(c), &size[0]), in, piece[0], PIECE);
 
-	if (fd < 0)
-		return -errno;
-	asys_queue_options_init(&options);
-	options.flags = ASYS_QUEUE_DRIVER;
-	err = asys_queue_open(&q, &options);
-	if (err == 0) {
-		EVP_MD_CTX *context = EVP_MD_CTX_new();
+	asys_chain_loop(asys_after_ok(c, first), UINT32_MAX);
+	asys_id odd = asys_read(asys_store(asys_full(c), &size[1]), in, piece[1], PIECE);
+	asys_id hashed = asys_chain_compute(c, hash, context, piece[0], asys_load(c, &size[0]));
+	/* Piece 0 is free, and piece 1 is full. */
+	asys_after_ok(asys_after_ok(c, hashed), odd);
+	asys_id even = asys_read(asys_store(asys_full(c), &size[0]), in, piece[0], PIECE);
+	asys_chain_compute(asys_after_ok(c, hashed), hash, context, piece[1], odd);
+	asys_chain_while(c, even, ASYS_POSITIVE);
 
-		EVP_DigestInit_ex(context, EVP_sha256(), NULL);
-		err = hash_file(q, fd, context);
-		EVP_DigestFinal_ex(context, ret_digest, ret_size);
-		EVP_MD_CTX_free(context);
-		asys_queue_close(q);
+	asys_chain_finally(c);
+	asys_close(c, in);
+	asys_chain_end(c);
+}
+
+/* 0 or -errno. */
+static int64_t hash_path(const char *path, EVP_MD_CTX *context)
+{
+	struct asys_chain *c = NULL;
+	struct asys_queue *q = NULL;
+	struct asys_event event;
+	int64_t err = asys_queue_open(&q, NULL);
+
+	if (!err)
+		err = asys_chain_open(&c, NULL);
+	if (!err) {
+		build(c);
+		err = asys_chain_ready(c);
 	}
-	close(fd);
-	return err;
+	if (!err) {
+		asys_id id = asys_chain_send(q, c, path, context);
+
+		do {
+			err = asys_queue_wait(q, id, &event);
+		} while (err == -EINTR);
+	}
+	asys_chain_close(c);
+	asys_queue_close(q);
+	return err ? err : event.result;
 }
 
 int main(int argc, char **argv)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned size = 0;
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	unsigned length = 0;
 	int64_t err;
 
-	if (argc != 2) {
+	if (argc != 2 || !context) {
 		fprintf(stderr, "usage: largehash FILE\n");
 		return 2;
 	}
-	err = hash_path(argv[1], digest, &size);
+	EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+	err = hash_path(argv[1], context);
+	EVP_DigestFinal_ex(context, digest, &length);
+	EVP_MD_CTX_free(context);
 	if (err < 0) {
 		fprintf(stderr, "largehash: cannot hash '%s': %s\n", argv[1], strerror((int)-err));
 		return 1;
 	}
-	for (unsigned i = 0; i < size; i++)
+	for (unsigned i = 0; i < length; i++)
 		printf("%02x", digest[i]);
 	printf("  %s\n", argv[1]);
 	return 0;

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An HTTP/1.1 server for the files of a folder: GET and HEAD, connections that stay open, requests that
+ * follow each other without waiting. One thread, and one sending of one chain for each connection:
+ *
+ *   again and again: take what has come; open the file, if it is not open; read a piece; send it
+ *
+ * The kernel keeps paths inside the folder (openat2, RESOLVE_BENEATH). Memory is CONNECTIONS structures
+ * at most; when all are in use the one that was silent for longest has to go.
+ */
+#include "httpd.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECTIONS 1024u
+#define REST_MAX (1u << 20) /* bytes that are still taken after the last answer */
+
+/* The parameter of a sending: words that its steps load and store, and the rest. */
+struct connection {
+	int64_t fd;
+	char *free;   /* in `request`, where more bytes go, ... */
+	int64_t room; /* ... how many, ... */
+	int64_t wait; /* ... and recv's flags: wait for them, or take what is there */
+	int64_t file_fd;
+	char *body;	/* in `answer`, where the next piece of the file goes, ... */
+	int64_t offset; /* ... and where it is in the file */
+	struct file *file;
+	bool busy; /* with an answer */
+	bool in_use;
+	size_t have;   /* bytes in `request` */
+	int64_t left;  /* of the file, the next piece included */
+	int64_t piece; /* bytes of it */
+	struct stat st;
+	uint64_t active_ns;
+	asys_id sending;
+	struct connection *next; /* unused ones */
+	struct exchange exchange;
+	char request[REQUEST_SIZE];
+	char answer[HEAD_SIZE + BODY_SIZE];
+};
+
+static struct {
+	struct asys_queue *q;
+	struct asys_chain *chain;
+	int root, listener, signals;
+	bool accepting;
+	struct connection *all, *unused;
+	unsigned open, most;
+} s;
+
+/* What stands between the calls */
+
+static struct connection *connection_of(const uint64_t arg[6])
+{
+	return (struct connection *)(uintptr_t)arg[0];
+}
+
+/* The first request, if it is whole, or is too large ever to be. */
+static bool next_request(struct connection *k)
+{
+	const char *end = memmem(k->request, k->have, "\r\n\r\n", 4);
+
+	if (!end && k->have < REQUEST_SIZE)
+		return false;
+	k->exchange.size = end ? (size_t)(end - k->request) + 4 : k->have;
+	return true;
+}
+
+/* (connection, bytes that came): 1 if a file must be opened, else 0. */
+static int64_t take(const uint64_t arg[6])
+{
+	struct connection *k = connection_of(arg);
+	struct exchange *x = &k->exchange;
+	int64_t came = (int64_t)arg[1];
+
+	if (came > 0)
+		k->have += (size_t)came;
+	if (k->busy)
+		return 0;
+	if (!next_request(k))
+		return came > 0 ? 0 : -ECONNRESET;
+	k->active_ns = asys_now();
+	k->busy = true;
+	k->left = k->piece = k->offset = 0;
+	if (x->size == REQUEST_SIZE && memcmp(k->request + x->size - 4, "\r\n\r\n", 4)) {
+		x->status = 431;
+		x->keep = x->head = false;
+	} else {
+		exchange_take(x, k->request);
+	}
+	if (!x->status)
+		k->file = file_find(x->path, k->active_ns);
+	return !x->status && !k->file;
+}
+
+/* Of a file that could not be opened, or is none. */
+static int status_of(int64_t err)
+{
+	switch (-err) {
+	case 0:
+	case EACCES:
+	case EPERM:
+	case ELOOP:
+		return 403;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case EIO:
+		return 500;
+	default:
+		return 404;
+	}
+}
+
+/* The file was opened, or not: what will be the answer? */
+static void begin_answer(struct connection *k, int64_t opened, int64_t looked)
+{
+	struct exchange *x = &k->exchange;
+
+	if (opened >= 0 && looked >= 0 && S_ISREG(k->st.st_mode)) {
+		k->file = file_add(x->path, k->active_ns, (int)opened, &k->st);
+	} else if (!x->status && !k->file) {
+		x->status = status_of(opened < 0 ? opened : looked);
+		if (opened >= 0)
+			close((int)opened);
+	}
+	if (!x->status)
+		x->status = k->file ? 200 : 500;
+	k->body = k->answer + exchange_head(x, k->file ? k->file->lines : NULL, k->answer);
+	if (k->file) {
+		k->file_fd = k->file->fd;
+		k->left = x->head ? 0 : k->file->size;
+	}
+	if (k->left && file_copy(k->file, k->body)) {
+		k->body += k->left;
+		k->left = 0;
+	}
+}
+
+/* (connection, open's result, fstat's result): bytes to read for the next piece. */
+static int64_t next_piece(const uint64_t arg[6])
+{
+	struct connection *k = connection_of(arg);
+
+	if (!k->busy)
+		return 0;
+	if (k->offset)
+		k->body = k->answer;
+	else
+		begin_answer(k, (int64_t)arg[1], (int64_t)arg[2]);
+	k->piece = k->left < BODY_SIZE ? k->left : BODY_SIZE;
+	return k->piece;
+}
+
+/* (connection, bytes read): bytes to send, from `answer` on. */
+static int64_t piece_ready(const uint64_t arg[6])
+{
+	struct connection *k = connection_of(arg);
+
+	if (!k->busy)
+		return 0;
+	if (k->piece && (int64_t)arg[1] != k->piece)
+		return -EIO; /* the file has become shorter than was promised */
+	if (k->piece && k->piece == k->file->size)
+		file_keep(k->file, k->body);
+	return k->body + k->piece - k->answer;
+}
+
+/* (connection, bytes sent): 1 to go on, 0 for the end. */
+static int64_t piece_sent(const uint64_t arg[6])
+{
+	struct connection *k = connection_of(arg);
+	bool keep = true;
+
+	if (k->busy) {
+		if ((int64_t)arg[1] < 0)
+			return (int64_t)arg[1];
+		k->left -= k->piece;
+		k->offset += k->piece;
+		k->busy = k->left > 0;
+		if (!k->busy) {
+			file_put(k->file);
+			k->file = NULL;
+			keep = k->exchange.keep;
+			k->have -= k->exchange.size;
+			memmove(k->request, k->request + k->exchange.size, k->have);
+		}
+	}
+	k->free = k->request + k->have;
+	k->room = (int64_t)(REQUEST_SIZE - k->have);
+	k->wait = k->busy || next_request(k) ? MSG_DONTWAIT : 0;
+	return keep;
+}
+
+/* The chain */
+
+#define AT(field) asys_plus(c, k, offsetof(struct connection, field))
+#define GET(field) asys_load(c, AT(field))
+
+static const struct open_how how = {
+	.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+	.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+};
+
+/* Parameter: the connection. */
+static void build(struct asys_chain *c)
+{
+	asys_id k = asys_param(c, 0);
+
+	asys_chain_loop(c, UINT32_MAX);
+	asys_id came = asys_recvfrom(asys_may_fail(c), GET(fd), GET(free), GET(room), GET(wait),
+				     NULL, NULL);
+	asys_id new = asys_chain_compute(asys_after(c, came), take, k, came);
+	asys_id file = asys_openat2(asys_may_fail(asys_when(c, new, ASYS_POSITIVE)), s.root,
+				    AT(exchange.path), &how, sizeof(how));
+	asys_id looked = asys_fstat(asys_may_fail(c), file, AT(st));
+	asys_after(asys_after(asys_after_ok(c, new), file), looked);
+	asys_id size = asys_chain_compute(c, next_piece, k, file, looked);
+	asys_id got = asys_pread64(asys_full(asys_when(c, size, ASYS_POSITIVE)), GET(file_fd),
+				   GET(body), size, GET(offset));
+	asys_after(asys_after_ok(c, size), got);
+	asys_id ready = asys_chain_compute(c, piece_ready, k, got);
+	asys_id sent = asys_sendto(asys_full(asys_when(c, ready, ASYS_POSITIVE)), GET(fd),
+				   AT(answer), ready, MSG_NOSIGNAL, NULL, 0);
+	asys_after(asys_after_ok(c, ready), sent);
+	asys_id more = asys_chain_compute(c, piece_sent, k, sent);
+	asys_id served = asys_chain_while(c, more, ASYS_POSITIVE);
+
+	/* A client that is still sending would not see the last answer if its words were refused. */
+	asys_id said = asys_shutdown(asys_after_ok(c, served), GET(fd), SHUT_WR);
+	asys_chain_loop(asys_after_ok(c, said), REST_MAX / REQUEST_SIZE);
+	asys_id rest = asys_recvfrom(c, GET(fd), AT(request), REQUEST_SIZE, 0, NULL, NULL);
+	asys_chain_while(c, rest, ASYS_POSITIVE);
+
+	asys_chain_finally(c);
+	asys_close(c, GET(fd));
+	asys_chain_end(c);
+}
+
+/* Connections */
+
+static void accept_next(void)
+{
+	s.accepting = s.open < s.most;
+	if (s.accepting)
+		asys_accept4(asys_user(s.q, (uintptr_t)&s.listener), s.listener, NULL, NULL,
+			     SOCK_CLOEXEC);
+}
+
+/* The one that was silent for longest. */
+static void end_oldest(void)
+{
+	struct connection *oldest = NULL;
+
+	for (unsigned n = 0; n < s.most; n++)
+		if (s.all[n].in_use && (!oldest || s.all[n].active_ns < oldest->active_ns))
+			oldest = &s.all[n];
+	if (oldest)
+		asys_queue_cancel(s.q, oldest->sending);
+}
+
+static void accepted(int64_t fd)
+{
+	struct connection *k = s.unused;
+
+	if (fd >= 0) {
+		s.unused = k->next;
+		s.open++;
+		k->fd = fd;
+		k->have = 0;
+		k->busy = false;
+		k->free = k->request;
+		k->room = REQUEST_SIZE;
+		k->wait = 0;
+		k->in_use = true;
+		k->active_ns = asys_now();
+		k->sending = asys_chain_send(asys_user(s.q, (uintptr_t)k), s.chain, k);
+	}
+	accept_next();
+	if (!s.accepting)
+		end_oldest();
+}
+
+static void ended(struct connection *k)
+{
+	file_put(k->file);
+	k->file = NULL;
+	k->in_use = false;
+	k->next = s.unused;
+	s.unused = k;
+	s.open--;
+	if (!s.accepting)
+		accept_next();
+}
+
+/* Until a signal asks for the end. */
+static int serve(void)
+{
+	struct signalfd_siginfo info;
+	struct asys_event events[256];
+	int n;
+
+	asys_read(asys_user(s.q, (uintptr_t)&s.signals), s.signals, &info, sizeof(info));
+	accept_next();
+	for (;;) {
+		n = asys_queue_get_many(s.q, events, 256, 1, ASYS_FOREVER);
+		if (n < 0 && n != -EINTR)
+			return n;
+		for (int e = 0; e < n; e++) {
+			void *who = (void *)(uintptr_t)events[e].user;
+
+			if (who == &s.signals)
+				return 0;
+			if (who == &s.listener)
+				accepted(events[e].result);
+			else
+				ended(who);
+		}
+	}
+}
+
+/* Beginning and end */
+
+static int make_connections(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return -1;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	/* Each has a file open besides. */
+	s.most = files.rlim_cur < 2 * CONNECTIONS + 32 ? (unsigned)(files.rlim_cur - 32) / 2 :
+							 CONNECTIONS;
+	s.all = calloc(s.most, sizeof(*s.all));
+	for (unsigned n = 0; s.all && n < s.most; n++) {
+		s.all[n].next = s.unused;
+		s.unused = &s.all[n];
+	}
+	return s.all ? 0 : -1;
+}
+
+static int listen_at(const char *address, unsigned port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	socklen_t size = sizeof(at);
+	const int on = 1;
+
+	s.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (s.listener < 0 || inet_pton(AF_INET, address, &at.sin_addr) != 1)
+		return -1;
+	setsockopt(s.listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(s.listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (bind(s.listener, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    listen(s.listener, 1024) < 0 ||
+	    getsockname(s.listener, (struct sockaddr *)&at, &size) < 0)
+		return -1;
+	printf("http://%s:%u/\n", address, ntohs(at.sin_port));
+	return fflush(stdout);
+}
+
+static int open_queue(void)
+{
+	struct asys_queue_options options;
+	int err;
+
+	asys_queue_options_init(&options);
+	options.depth = 2 * CONNECTIONS;
+	options.cores = 1;
+	err = asys_queue_open(&s.q, &options);
+	if (!err)
+		err = asys_chain_open(&s.chain, NULL);
+	if (!err)
+		build(s.chain);
+	return err ? err : asys_chain_ready(s.chain);
+}
+
+static int fail(const char *what, const char *why)
+{
+	fprintf(stderr, "httpd: %s: %s\n", what, why);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *address = "127.0.0.1";
+	unsigned port = 8080;
+	sigset_t signals;
+	int option, err;
+
+	while ((option = getopt(argc, argv, "a:p:")) != -1) {
+		if (option == 'a')
+			address = optarg;
+		else if (option == 'p')
+			port = (unsigned)strtoul(optarg, NULL, 10);
+		else
+			optind = argc;
+	}
+	if (optind != argc - 1 || port > 65535) {
+		fputs("usage: httpd [-a ADDRESS] [-p PORT] FOLDER\n"
+		      "Without options at 127.0.0.1, port 8080; port 0 is any that is free.\n",
+		      stderr);
+		return 2;
+	}
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	s.signals = signalfd(-1, &signals, SFD_CLOEXEC);
+	s.root = open(argv[optind], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (s.root < 0 || s.signals < 0)
+		return fail(argv[optind], strerror(errno));
+	if (make_connections() < 0)
+		return fail("connections", "no memory, or no descriptors");
+	if (listen_at(address, port) < 0)
+		return fail(address, strerror(errno));
+	err = open_queue();
+	if (!err)
+		err = serve();
+	if (err)
+		fail("queue", asys_message());
+	asys_queue_close(s.q); /* ends all connections */
+	asys_chain_close(s.chain);
+	for (unsigned n = 0; n < s.most; n++)
+		file_put(s.all[n].file);
+	files_close();
+	free(s.all);
+	return err != 0;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * httpd in three parts: httpd.c has the connections and the chain that each one is; httpd_text.c
+ * understands requests and writes the heads of answers; httpd_files.c remembers files.
+ */
+#ifndef HTTPD_H
+#define HTTPD_H
+
+#include <asys/asys.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define REQUEST_SIZE 8192u
+#define HEAD_SIZE 1024u
+#define BODY_SIZE (64u << 10)
+#define PATH_SIZE (REQUEST_SIZE + 16u)
+#define LINES_SIZE 128u
+
+/* One request and its answer. */
+struct exchange {
+	size_t size; /* of the request, which begins at `request` */
+	int status;  /* 0: the file decides */
+	bool head;   /* only that is asked for */
+	bool keep;   /* the connection */
+	char path[PATH_SIZE];
+	time_t date;
+	char date_text[32];
+};
+
+/* httpd_text.c */
+
+/* The request at text[0 .. x->size): fills in the rest. */
+void exchange_take(struct exchange *x, const char *text);
+/* The head of its answer, and all of it if the status is not 200; `lines`: the file's. Bytes. */
+size_t exchange_head(struct exchange *x, const char *lines, char *ret_head);
+/* The lines of a head that are the file's: type and length. */
+void file_lines(char *ret_lines, const char *path, const struct stat *st);
+
+/* httpd_files.c; from any thread */
+
+struct file {
+	uint64_t seen_ns;
+	unsigned users;
+	int fd;
+	int64_t size;
+	char *_Atomic content; /* of a small file that was read */
+	char lines[LINES_SIZE];
+	char path[];
+};
+
+/* An open file that was looked at not long before `now_ns`, used once more; NULL: none. */
+struct file *file_find(const char *path, uint64_t now_ns);
+/* Remembers it, used once; `fd` is its own now. NULL: no memory, `fd` is closed. */
+struct file *file_add(const char *path, uint64_t now_ns, int fd, const struct stat *st);
+void file_put(struct file *file);
+/* Its content, if it is small enough to be kept. */
+void file_keep(struct file *file, const char *content);
+/* Copies its content, if it was kept. */
+bool file_copy(const struct file *file, char *ret_content);
+void files_close(void);
+
+#endif
