@@ -107,8 +107,15 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 			return;
 		}
 		atomic_store_explicit(&w->phase, WORKER_BUSY, memory_order_release);
-		if (unlikely(chain_cancelled(inst)) && flags == &slot->call.flags)
-			leave_cancel(w, &flags);
+		/* Cancelled since chain_next looked: only cleanup is still to be made. */
+		if (unlikely(chain_cancelled(inst))) {
+			if (!step_is_cleanup(inst, k)) {
+				chain_unget(inst, k);
+				continue;
+			}
+			if (flags == &slot->call.flags)
+				leave_cancel(w, &flags);
+		}
 		inst->calls++;
 		inst->calls_ns += cost_of(w->q, call.nr);
 		if (!make_step(w, inst, k, flags, &call))
