@@ -137,17 +137,36 @@ static bool take_slow_from(struct worker *w, struct work_ring *lane)
 	return any;
 }
 
+/*
+ * The right to be in a slow call, or to look for one: all threads but one may have it. Who is refused may
+ * rely on another that has it, and so looks at the lanes again before it sleeps; two that only tried
+ * must never refuse each other.
+ */
+static bool claim_slow(struct worker *w)
+{
+	const struct threads *t = w->q->threads;
+	uint32_t most = t->max > 1 ? t->max - 1 : 1;
+	uint32_t now = atomic_load_explicit(&w->crew->slow_running, memory_order_seq_cst);
+
+	do {
+		if (now >= most)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&w->crew->slow_running, &now, now + 1, memory_order_seq_cst, memory_order_seq_cst));
+	return true;
+}
+
 /* One slow call, unless all threads but one are in such calls already. */
 static bool take_slow(struct worker *w)
 {
 	struct threads *t = w->q->threads;
-	uint32_t most = t->max > 1 ? t->max - 1 : 1;
 	bool any = false;
 
 	count_as_quick(w, false);
-	if (atomic_fetch_add_explicit(&w->crew->slow_running, 1, memory_order_seq_cst) < most)
-		for (unsigned p = 0; p < 3 && !any; p++)
-			any = take_slow_from(w, &t->lane[LANE_SLOW][p]);
+	if (!claim_slow(w))
+		return false;
+	for (unsigned p = 0; p < 3 && !any; p++)
+		any = take_slow_from(w, &t->lane[LANE_SLOW][p]);
 	atomic_fetch_sub_explicit(&w->crew->slow_running, 1, memory_order_seq_cst);
 	return any;
 }
