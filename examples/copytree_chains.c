@@ -21,6 +21,7 @@ struct copy_facts copy_facts;
 #define AT(field) asys_plus(c, item, offsetof(struct item, field))
 #define GET(field) asys_load(c, AT(field))
 /* A step whose result is that word, to be looked at by conditions. */
+/* A step: made before what names it, since a modifier is about the step that is added next. */
 #define WORD(c, field) asys_chain_compute(c, word, GET(field))
 
 #define OPEN_IN (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
@@ -201,7 +202,8 @@ static void build_rights(struct asys_chain *c)
 	asys_chain_compute(asys_after(c, chown), owner_ended, item, chown);
 	asys_chain_end(c);
 
-	asys_id attributes = asys_chain_if(asys_after(c, owner), WORD(c, attributes), ASYS_NONZERO);
+	asys_id some = WORD(c, attributes);
+	asys_id attributes = asys_chain_if(asys_after(c, owner), some, ASYS_NONZERO);
 	asys_id size = asys_llistxattr(c, AT(from_path), GET(names), NAMES_SIZE);
 	asys_id any = asys_chain_compute(c, first_attribute, item, size);
 	asys_chain_loop(asys_when(c, any, ASYS_POSITIVE), UINT32_MAX);
@@ -274,8 +276,9 @@ static int64_t no_clone(const uint64_t arg[6])
 /* Where the source has data, and piece by piece: what is not written is a hole. */
 static void build_large(struct asys_chain *c, asys_id item, asys_id in, asys_id out)
 {
-	asys_id clone = asys_ioctl(asys_when(asys_may_fail(c), WORD(c, clone), ASYS_NONZERO), out,
-				   FICLONE, in);
+	asys_id wanted = WORD(c, clone);
+	asys_id clone =
+		asys_ioctl(asys_when(asys_may_fail(c), wanted, ASYS_NONZERO), out, FICLONE, in);
 	asys_chain_compute(asys_after_error(c, clone), no_clone);
 	asys_id by_hand = asys_chain_compute(asys_after(c, clone), is_error, clone);
 	asys_chain_if(c, by_hand, ASYS_NONZERO);
@@ -309,7 +312,9 @@ static void build_file(struct asys_chain *c, const struct asys_chain *rights)
 	asys_id content = asys_chain_if(c, plan, ASYS_POSITIVE);
 	asys_id out = asys_openat(asys_store(c, AT(out)), GET(to_dir), GET(to_name), OPEN_OUT,
 				  GET(create_mode));
-	asys_chain_if(asys_after_ok(c, out), WORD(c, large), ASYS_ZERO);
+	asys_id large = WORD(c, large);
+
+	asys_chain_if(asys_after_ok(c, out), large, ASYS_ZERO);
 	asys_id n = asys_pread64(asys_full(c), in, GET(data), GET(piece), 0);
 	asys_id written =
 		asys_pwrite64(asys_full(asys_when(c, n, ASYS_POSITIVE)), out, GET(data), n, 0);

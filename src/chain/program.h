@@ -154,7 +154,7 @@ void *array_add(void *array, size_t size);
 int chain_fail(struct asys_chain *c, int err, uint32_t step, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 /* "step 7 (write, "copy")" into `text`. */
-void step_name(const struct asys_chain *c, uint32_t step, char *text, size_t size);
+void step_name(const struct asys_chain *c, uint32_t k, char *text, size_t size);
 asys_id step_id(const struct asys_chain *c, uint32_t step);
 /* The step that an id names; NIL after chain_fail. */
 uint32_t step_of_id(struct asys_chain *c, asys_id id);
@@ -167,7 +167,7 @@ int value_of(struct asys_chain *c, struct asys_arg_ arg, struct value *ret_value
 uint32_t step_add(struct asys_chain *c, enum step_kind kind, const struct value *args,
 		  unsigned nargs);
 /* One more thing that the newest step waits for and looks at. */
-int step_when(struct asys_chain *c, uint32_t step, uint32_t on, unsigned condition);
+int step_when(struct asys_chain *c, uint32_t k, uint32_t on, unsigned condition);
 /* May a step be added now? 0 or an error. */
 int chain_building(struct asys_chain *c);
 

@@ -91,15 +91,15 @@ enum chain_want chain_next(struct instance *inst, uint32_t *ret_step, struct asy
 
 /* The step has ended; `call` are its words if they are still those of chain_next, NULL if
  * chain_keep_call kept them. */
-void chain_done(struct instance *inst, uint32_t step, const struct asys_call *call, int64_t result);
+void chain_done(struct instance *inst, uint32_t k, const struct asys_call *call, int64_t result);
 /* Somebody who may change the words gets the call. 0 or -ENOMEM. */
-int chain_keep_call(struct instance *inst, uint32_t step, const struct asys_call *call);
+int chain_keep_call(struct instance *inst, uint32_t k, const struct asys_call *call);
 /* A write was interrupted by us after a part: the rest is to follow. */
-void chain_interrupted(struct instance *inst, uint32_t step, const struct asys_call *call,
+void chain_interrupted(struct instance *inst, uint32_t k, const struct asys_call *call,
 		       int64_t result);
 /* This owner cannot do what was wanted: the next one will be asked first. */
-void chain_unget(struct instance *inst, uint32_t step);
-void chain_unget_report(struct instance *inst, uint32_t step);
+void chain_unget(struct instance *inst, uint32_t k);
+void chain_unget_report(struct instance *inst, uint32_t k);
 
 int64_t chain_result(const struct instance *inst);
 void chain_cancel(struct instance *inst);

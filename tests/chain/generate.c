@@ -42,7 +42,7 @@ static struct node *add(struct maker *maker, enum kind kind, int parent)
 	struct program *program = maker->program;
 	struct node *node = &program->node[program->count];
 
-	*node = (struct node){ .kind = (uint8_t)kind, .parent = (int8_t)parent };
+	*node = (struct node){ .kind = (uint8_t)kind, .parent = (int16_t)parent };
 	node->last = (uint8_t)program->count++;
 	node->may_fail = chance(maker, 15);
 	node->store = chance(maker, 50);

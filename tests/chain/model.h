@@ -63,8 +63,8 @@ struct program;
 
 struct node {
 	uint8_t kind;
-	int8_t parent; /* -1: the chain */
-	uint8_t last;  /* last node inside, itself if none */
+	int16_t parent; /* -1: the chain */
+	uint8_t last;	/* last node inside, itself if none */
 	bool dropped;
 	bool may_fail, store, report;
 	uint8_t names, args;

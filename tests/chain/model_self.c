@@ -23,7 +23,7 @@ static struct node *put(struct program *to, enum kind kind, int parent, int64_t 
 	struct node *node = &to->node[to->count];
 
 	node->kind = (uint8_t)kind;
-	node->parent = (int8_t)parent;
+	node->parent = (int16_t)parent;
 	node->value = value;
 	node->last = (uint8_t)to->count++;
 	node->store = true;

@@ -410,7 +410,7 @@ int main(int argc, char **argv)
 	for (uint64_t i = 0; i < chains; i++) {
 		snprintf(now_running, sizeof(now_running),
 			 "nothing moved for 20 s: --seed %llu --chains 1\n",
-			 (unsigned long long)(seed + i));
+			 (unsigned long long)seed + i);
 		progress();
 		if (!run_seed(seed + i, flag(argc, argv, "--print"), &queue, &compared))
 			return 1;
