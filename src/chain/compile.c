@@ -97,21 +97,6 @@ static void link_ready(struct asys_chain *c)
 	}
 }
 
-static bool is_open(uint32_t nr)
-{
-	switch (nr) {
-#ifdef SYS_open
-	case SYS_open:
-	case SYS_creat:
-#endif
-	case SYS_openat:
-	case SYS_openat2:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static bool is_file_transfer(const struct asys_chain *c, const struct step *step)
 {
 	const struct value *fd;
@@ -123,7 +108,7 @@ static bool is_file_transfer(const struct asys_chain *c, const struct step *step
 		return false;
 	fd = &c->values.at[step->first_arg];
 	return fd->base == BASE_STEP && !fd->add && !fd->memory &&
-	       c->steps.at[fd->index].kind == STEP_CALL && is_open(c->steps.at[fd->index].nr);
+	       c->steps.at[fd->index].kind == STEP_CALL && nr_opens(c->steps.at[fd->index].nr);
 }
 
 static void note_call(struct asys_chain *c, struct step *step)
@@ -132,7 +117,7 @@ static void note_call(struct asys_chain *c, struct step *step)
 
 	if (is_file_transfer(c, step))
 		step->flags |= STEP_FILE;
-	if (is_open(step->nr) || (step->flags & STEP_FILE))
+	if (nr_opens(step->nr) || (step->flags & STEP_FILE))
 		c->may_hang = true;
 	if (c->may_hang || !info || info->block == ASYS_BLOCK_FOREVER)
 		c->may_block = true;

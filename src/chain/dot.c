@@ -27,7 +27,7 @@ static void print_time(FILE *file, uint64_t ns)
 
 static void print_result(FILE *file, int64_t result)
 {
-	if ((uint64_t)result >= (uint64_t)-4095)
+	if (is_error(result))
 		quoted(file, strerror((int)-result));
 	else
 		fprintf(file, "= %lld", (long long)result);
@@ -37,7 +37,7 @@ static const char *color(const struct step_record *record)
 {
 	if (record->skipped)
 		return "gray80";
-	return (uint64_t)record->result >= (uint64_t)-4095 ? "lightpink" : "palegreen";
+	return is_error(record->result) ? "lightpink" : "palegreen";
 }
 
 static void print_record(FILE *file, const struct step_record *record)

@@ -7,54 +7,50 @@
 /* Steps that are no calls, in one go: an endless loop of them must not keep a waiter. */
 #define YIELD_AFTER 4096u
 
-static bool failed(int64_t result)
-{
-	return (uint64_t)result >= (uint64_t)-4095;
-}
-
-static void push_ready(struct instance *inst, uint32_t k)
+static void push(struct instance *inst, struct step_list *list, uint32_t k)
 {
 	inst->step[k].next = NIL;
-	if (inst->ready_head == NIL)
-		inst->ready_head = k;
+	if (list->head == NIL)
+		list->head = k;
 	else
-		inst->step[inst->ready_tail].next = k;
-	inst->ready_tail = k;
+		inst->step[list->tail].next = k;
+	list->tail = k;
+}
+
+static void put_back(struct instance *inst, struct step_list *list, uint32_t k)
+{
+	inst->step[k].next = list->head;
+	if (list->head == NIL)
+		list->tail = k;
+	list->head = k;
+}
+
+/* The list is not empty. */
+static uint32_t pop(const struct instance *inst, struct step_list *list)
+{
+	uint32_t k = list->head;
+
+	list->head = inst->step[k].next;
+	return k;
 }
 
 void chain_unget(struct instance *inst, uint32_t k)
 {
-	inst->step[k].next = inst->ready_head;
-	if (inst->ready_head == NIL)
-		inst->ready_tail = k;
-	inst->ready_head = k;
-}
-
-static void push_report(struct instance *inst, uint32_t k)
-{
-	inst->step[k].next = NIL;
-	if (inst->report_head == NIL)
-		inst->report_head = k;
-	else
-		inst->step[inst->report_tail].next = k;
-	inst->report_tail = k;
+	put_back(inst, &inst->ready, k);
 }
 
 void chain_unget_report(struct instance *inst, uint32_t k)
 {
-	inst->step[k].next = inst->report_head;
-	if (inst->report_head == NIL)
-		inst->report_tail = k;
-	inst->report_head = k;
+	put_back(inst, &inst->reports, k);
 }
 
 int instance_init(struct instance *inst, struct asys_chain *c)
 {
 	memset(inst, 0, sizeof(*inst));
-	inst->own_step = inst->hung = inst->report_head = NIL;
+	inst->own_step = inst->hung = inst->reports.head = NIL;
 	inst->left = c->steps.count;
-	inst->ready_head = c->first_ready;
-	inst->ready_tail = c->last_ready;
+	inst->ready.head = c->first_ready;
+	inst->ready.tail = c->last_ready;
 	memcpy(inst->step, c->initial, c->steps.count * sizeof(*c->initial));
 	if (c->flags & ASYS_CHAIN_RECORD) {
 		inst->record = calloc(c->steps.count + 1, sizeof(*inst->record));
@@ -154,9 +150,9 @@ static bool holds(int64_t result, unsigned condition)
 	case ASYS_ALWAYS:
 		return true;
 	case ASYS_OK:
-		return !failed(result);
+		return !is_error(result);
 	case ASYS_ERROR:
-		return failed(result);
+		return is_error(result);
 	case ASYS_ZERO:
 		return result == 0;
 	case ASYS_NONZERO:
@@ -218,7 +214,7 @@ static void count_down(struct instance *inst, const struct step *step)
 
 	for (uint32_t n = 0; n < step->nnext; n++)
 		if (!--inst->step[next[n]].pending)
-			push_ready(inst, next[n]);
+			push(inst, &inst->ready, next[n]);
 }
 
 static void note_end(struct instance *inst, uint32_t k, int64_t result, bool skipped)
@@ -250,9 +246,9 @@ static void finish(struct instance *inst, uint32_t k, int64_t result, bool skipp
 		if ((step->flags & STEP_STORE) && !skipped)
 			store(inst, step, result);
 		if (step->flags & STEP_REPORT)
-			push_report(inst, k);
+			push(inst, &inst->reports, k);
 	}
-	if (unlikely(failed(result)) && !skipped) {
+	if (unlikely(is_error(result)) && !skipped) {
 		inst->cut |= result == -ECANCELED && chain_cancelled(inst);
 		if (!(step->flags & STEP_MAY_FAIL))
 			note_failure(inst, step->block, result);
@@ -396,7 +392,7 @@ static bool goes_on(struct instance *inst, uint32_t k, const struct asys_call *c
 	struct asys_call rest;
 
 	*ret_sum = result;
-	if (failed(result))
+	if (is_error(result))
 		return result == -EINTR && !chain_cancelled(inst) && !keep_call(inst, k, call);
 	if (full) {
 		*ret_sum += inst->step[k].result;
@@ -417,7 +413,7 @@ void chain_done(struct instance *inst, uint32_t k, const struct asys_call *call,
 		bool on = goes_on(inst, k, call, result, &result);
 
 		if (on) {
-			if (!failed(result))
+			if (!is_error(result))
 				inst->step[k].result = result;
 			chain_unget(inst, k);
 			return;
@@ -485,19 +481,17 @@ static enum chain_want start(struct instance *inst, uint32_t k, struct asys_call
 
 static enum chain_want next(struct instance *inst, uint32_t *ret_step, struct asys_call *ret_call)
 {
-	uint32_t k = inst->report_head;
+	uint32_t k;
 
-	if (unlikely(k != NIL)) {
-		inst->report_head = inst->step[k].next;
-		*ret_step = k;
+	if (unlikely(inst->reports.head != NIL)) {
+		*ret_step = pop(inst, &inst->reports);
 		return CHAIN_REPORT;
 	}
-	k = inst->ready_head;
-	if (k == NIL) {
+	if (inst->ready.head == NIL) {
 		inst->ended = !inst->left;
 		return inst->ended ? CHAIN_ENDED : CHAIN_WAITS;
 	}
-	inst->ready_head = inst->step[k].next;
+	k = pop(inst, &inst->ready);
 	/* A transfer that goes on has passed its conditions. */
 	if (!*find_full(inst, k) && !conditions_hold(inst, &inst->chain->steps.at[k])) {
 		skip(inst, k);

@@ -30,6 +30,11 @@ struct step_state {
 
 static_assert(sizeof(struct step_state) == 16, "memory of a step in flight");
 
+/* Steps linked by `next`. */
+struct step_list {
+	uint32_t head, tail;
+};
+
 /* The words of a transfer that is to be completed, as it was started. */
 struct full {
 	struct full *link;
@@ -44,8 +49,7 @@ struct instance {
 	uint32_t own_step;     /* step that the slot itself runs; NIL: none */
 	uint32_t out;	       /* steps handed to engines and not ended */
 	uint32_t left;	       /* steps not ended */
-	uint32_t ready_head, ready_tail;
-	uint32_t report_head, report_tail;
+	struct step_list ready, reports;
 	int error; /* the first failure of the outermost level */
 	_Atomic uint32_t cancelled;
 	bool started, ended, listed;

@@ -13,7 +13,7 @@
 static bool is_mine(const struct worker *w, const struct slot *slot, const struct instance *inst,
 		    uint32_t k, const struct asys_call *call)
 {
-	bool file = inst->chain->steps.at[k].flags & STEP_FILE, alone = inst->ready_head == NIL;
+	bool file = inst->chain->steps.at[k].flags & STEP_FILE, alone = inst->ready.head == NIL;
 	enum route route = call->nr < ROUTES ? (enum route)w->q->route[call->nr] : ROUTE_SLOW;
 
 	if (w->q->fault)

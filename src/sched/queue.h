@@ -221,17 +221,7 @@ bool open_may_hang(const struct asys_call *call); /* one of the opens: a FIFO wo
 /* Quick as a rule, but may block for ever. */
 static inline bool may_hang(const struct asys_call *call)
 {
-	switch (call->nr) {
-#ifdef SYS_open
-	case SYS_open:
-	case SYS_creat:
-#endif
-	case SYS_openat:
-	case SYS_openat2:
-		return open_may_hang(call);
-	default:
-		return false;
-	}
+	return nr_opens(call->nr) && open_may_hang(call);
 }
 
 /* chains.c */
@@ -249,11 +239,6 @@ uint64_t *slot_user(struct slot *slot);
 void make_ready(struct asys_queue *q, uint32_t i); /* dependencies are met: put on its list */
 
 #define COST_EVERY 64u /* runs of which one is timed */
-
-static inline bool is_error(int64_t result)
-{
-	return (uint64_t)result >= (uint64_t)-4095;
-}
 
 /* get.c */
 /* The event of a call that is kept aside: its slot is gone, its id still holds. NULL: not there. */
