@@ -146,14 +146,14 @@ static int start_thread(struct asys_queue *q)
 	atomic_store_explicit(&w->gone, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->current, 0, memory_order_relaxed);
 	t->crew->live++;
-	atomic_fetch_add_explicit(&t->crew->looking, 1, memory_order_seq_cst);
+	atomic_fetch_add_explicit(&t->crew->idle, CREW_LOOKING, memory_order_seq_cst);
 	thread_mask(t->signal, &mask);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	err = create(w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err) {
 		t->crew->live--;
-		atomic_fetch_sub_explicit(&t->crew->looking, 1, memory_order_seq_cst);
+		atomic_fetch_sub_explicit(&t->crew->idle, CREW_LOOKING, memory_order_seq_cst);
 		cancel_signal_give(t->signal);
 		return fail(err,
 			    "no system call thread could be started (%s): raise the limit of "
@@ -172,15 +172,17 @@ static int start_thread(struct asys_queue *q)
 static int wake_or_start(struct asys_queue *q, uint32_t want)
 {
 	struct threads *t = q->threads;
-	uint32_t looking = atomic_load_explicit(&t->crew->looking, memory_order_seq_cst), asleep,
-		 wake;
+	uint32_t looking, asleep, wake;
+	uint64_t idle;
 	int err = 0;
 
-	if (looking >= want)
+	if (crew_looking(atomic_load_explicit(&t->crew->idle, memory_order_seq_cst)) >= want)
 		return 0;
-	want -= looking;
 	pthread_mutex_lock(&t->lock);
-	asleep = atomic_load_explicit(&t->crew->asleep, memory_order_seq_cst);
+	idle = atomic_load_explicit(&t->crew->idle, memory_order_seq_cst);
+	looking = crew_looking(idle);
+	asleep = crew_asleep(idle);
+	want -= want < looking ? want : looking;
 	wake = want < asleep ? want : asleep;
 	if (wake) {
 		futex_wake(&t->pushes, (int)wake);
@@ -236,7 +238,7 @@ static uint32_t slow_queued(const struct threads *t)
 /* Threads that take quick calls without being woken. */
 static uint32_t quick_threads(const struct threads *t)
 {
-	return atomic_load_explicit(&t->crew->looking, memory_order_seq_cst) +
+	return crew_looking(atomic_load_explicit(&t->crew->idle, memory_order_seq_cst)) +
 	       atomic_load_explicit(&t->crew->quick_running, memory_order_seq_cst);
 }
 

@@ -20,14 +20,15 @@
  * Invariants
  *  T1  A push is seen: `pushes` is raised after the entry; a thread reads `pushes`, scans, announces
  *      itself in `asleep`, fences, and sleeps only if `pushes` is unchanged. The client raises
- *      `pushes`, fences, then reads `looking` and `asleep`. (tests/model/sleep.pml)
+ *      `pushes`, fences, then reads who looks and who is asleep. (tests/model/worker.pml)
  *  T2  Threads that start, look, or run are counted in their crew's `live`, which only changes under
  *      `lock`.
  *  T3  A signal is sent to a thread only while `current` names the call to be cancelled, under its
  *      cancel_lock; a thread that finds its finished call cancelled takes cancel_lock and makes one
  *      trap, so the signal is absorbed before its next call. (tests/model/cancel.pml)
- *  T5  A thread leaves `looking` before it takes a slow call, and who pushes one reads the lane before
- *      `looking`: no slow call waits for a thread that is inside another one.
+ *  T5  A thread stops looking before it takes a slow call, and who pushes one reads the lane before he
+ *      counts who looks; a thread that goes to sleep or wakes is never counted as both looking and
+ *      asleep: no slow call waits for a thread that is inside another one. (tests/model/slow.pml)
  *  T4  After threads_renew returns, no thread that started before takes another call.
  */
 #ifndef ENGINE_THREADS_H
@@ -47,13 +48,26 @@ enum worker_phase { WORKER_OUT, WORKER_CLAIMING, WORKER_BUSY };
  * to an older crew: they finish it and leave, and the new crew is not kept waiting by them.
  */
 struct crew {
-	alignas(CACHE_PAIR) _Atomic uint32_t looking; /* for work, or about to */
-	_Atomic uint32_t asleep;
-	_Atomic uint32_t quick_running; /* in a batch of quick calls */
+	alignas(CACHE_PAIR) _Atomic uint64_t idle; /* CREW_LOOKING each, CREW_ASLEEP each */
+	_Atomic uint32_t quick_running;		   /* in a batch of quick calls */
 	_Atomic uint32_t slow_running;
 	_Atomic uint32_t live; /* started and not left; changes under threads.lock */
 	uint32_t members; /* client: threads not joined yet; freed with the last, once it is old */
 };
+
+/* Looking for work or about to; asleep. One word, since who reads them adds them up (T5). */
+#define CREW_LOOKING 1ull
+#define CREW_ASLEEP (1ull << 32)
+
+static inline uint32_t crew_looking(uint64_t idle)
+{
+	return (uint32_t)idle;
+}
+
+static inline uint32_t crew_asleep(uint64_t idle)
+{
+	return (uint32_t)(idle >> 32);
+}
 
 struct worker {
 	alignas(CACHE_PAIR) _Atomic uint32_t current; /* slot + 1 of the call being run, 0: none */
@@ -67,7 +81,7 @@ struct worker {
 	uint32_t used; /* client: there is a thread to join */
 	int32_t tid;
 	uint32_t hangs; /* its own: counts calls that might have hung */
-	bool quick;	/* its own: counted in quick_running, not in looking */
+	bool quick;	/* its own: counted in quick_running, not as looking */
 	pthread_mutex_t cancel_lock;
 	pthread_t thread;
 	struct asys_queue *q;

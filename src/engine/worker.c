@@ -85,10 +85,13 @@ static void count_as_quick(struct worker *w, bool quick)
 	if (w->quick == quick)
 		return;
 	w->quick = quick;
-	atomic_fetch_add_explicit(quick ? &crew->quick_running : &crew->looking, 1,
-				  memory_order_seq_cst);
-	atomic_fetch_sub_explicit(quick ? &crew->looking : &crew->quick_running, 1,
-				  memory_order_seq_cst);
+	if (quick) {
+		atomic_fetch_add_explicit(&crew->quick_running, 1, memory_order_seq_cst);
+		atomic_fetch_sub_explicit(&crew->idle, CREW_LOOKING, memory_order_seq_cst);
+	} else {
+		atomic_fetch_add_explicit(&crew->idle, CREW_LOOKING, memory_order_seq_cst);
+		atomic_fetch_sub_explicit(&crew->quick_running, 1, memory_order_seq_cst);
+	}
 }
 
 static bool take_quick(struct worker *w, enum lane lane, unsigned most, uint32_t *tick)
@@ -127,13 +130,13 @@ static bool take_slow_from(struct worker *w, struct work_ring *lane)
 
 	if (!work_count(lane))
 		return false;
-	atomic_fetch_sub_explicit(&w->crew->looking, 1, memory_order_seq_cst);
+	atomic_fetch_sub_explicit(&w->crew->idle, CREW_LOOKING, memory_order_seq_cst);
 	n = work_take(lane, &one, 1, 1, &any);
 	if (any)
 		atomic_store_explicit(&w->phase, WORKER_BUSY, memory_order_release);
 	if (n)
 		run_and_publish(w, one, true);
-	atomic_fetch_add_explicit(&w->crew->looking, 1, memory_order_seq_cst);
+	atomic_fetch_add_explicit(&w->crew->idle, CREW_LOOKING, memory_order_seq_cst);
 	return any;
 }
 
@@ -187,7 +190,7 @@ static bool spin_for_work(struct worker *w, uint32_t seen)
 	uint64_t until;
 
 	if (!w->spin_ns ||
-	    atomic_load_explicit(&w->crew->looking, memory_order_relaxed) > t->spinners)
+	    crew_looking(atomic_load_explicit(&w->crew->idle, memory_order_relaxed)) > t->spinners)
 		return false;
 	until = clock_now() + w->spin_ns;
 	do {
@@ -214,7 +217,7 @@ static bool leave_if_idle(struct worker *w, uint32_t seen)
 	pthread_mutex_lock(&t->lock);
 	leave = atomic_load_explicit(&t->pushes, memory_order_seq_cst) == seen;
 	if (leave) {
-		atomic_fetch_sub_explicit(&w->crew->asleep, 1, memory_order_seq_cst);
+		atomic_fetch_sub_explicit(&w->crew->idle, CREW_ASLEEP, memory_order_seq_cst);
 		w->crew->live--;
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -229,16 +232,14 @@ static bool wait_for_work(struct worker *w, uint32_t seen)
 
 	if (spin_for_work(w, seen))
 		return true;
-	atomic_fetch_add_explicit(&w->crew->asleep, 1, memory_order_seq_cst);
-	atomic_fetch_sub_explicit(&w->crew->looking, 1, memory_order_seq_cst);
+	atomic_fetch_add_explicit(&w->crew->idle, CREW_ASLEEP - CREW_LOOKING, memory_order_seq_cst);
 	full_fence(); /* T1 */
 	while (atomic_load_explicit(&t->pushes, memory_order_seq_cst) == seen) {
 		err = futex_wait(&t->pushes, seen, clock_now() + IDLE_EXIT_NS);
 		if (err == -ETIMEDOUT && leave_if_idle(w, seen))
 			return false;
 	}
-	atomic_fetch_add_explicit(&w->crew->looking, 1, memory_order_seq_cst);
-	atomic_fetch_sub_explicit(&w->crew->asleep, 1, memory_order_seq_cst);
+	atomic_fetch_sub_explicit(&w->crew->idle, CREW_ASLEEP - CREW_LOOKING, memory_order_seq_cst);
 	return true;
 }
 
@@ -248,7 +249,7 @@ static void leave(struct worker *w)
 
 	count_as_quick(w, false);
 	pthread_mutex_lock(&t->lock);
-	atomic_fetch_sub_explicit(&w->crew->looking, 1, memory_order_seq_cst);
+	atomic_fetch_sub_explicit(&w->crew->idle, CREW_LOOKING, memory_order_seq_cst);
 	w->crew->live--;
 	pthread_mutex_unlock(&t->lock);
 }

@@ -43,8 +43,7 @@ look:
 		goto look
 	:: else
 	fi;
-	asleep++;
-	looking--;
+	atomic { asleep++; looking-- }
 sleep:
 	/* the kernel compares and sleeps in one step */
 	atomic {
@@ -80,8 +79,7 @@ end_asleep:
 	:: else
 	fi;
 awake:
-	looking++;
-	asleep--;
+	atomic { looking++; asleep-- }
 	goto look;
 gone:
 	skip
