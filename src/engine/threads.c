@@ -6,6 +6,7 @@
 
 #include "sched/queue.h"
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,6 +250,7 @@ void threads_flush(struct asys_queue *q, bool wake)
 
 	if (!t || !(t->new_slow | t->new_quick))
 		return;
+	atomic_store_explicit(&t->client_core, sched_getcpu(), memory_order_relaxed);
 	atomic_fetch_add_explicit(&t->pushes, 1, memory_order_seq_cst);
 	full_fence(); /* T1 */
 	q->stats.batches++;

@@ -85,7 +85,8 @@ struct worker {
 	pthread_mutex_t cancel_lock;
 	pthread_t thread;
 	struct asys_queue *q;
-	uint64_t spin_ns; /* adapted */
+	uint64_t spin_ns;    /* adapted */
+	uint64_t move_after; /* worker_place.c */
 };
 
 #define WORKERS_FOR(max) (2 * (max))
@@ -96,6 +97,7 @@ struct threads {
 	/* written by the client */
 	alignas(CACHE_PAIR) _Atomic uint32_t pushes; /* futex */
 	_Atomic uint32_t generation;
+	_Atomic int32_t client_core; /* where it made the last push; -1: it sleeps */
 	/* written by threads */
 	alignas(CACHE_PAIR) _Atomic uint32_t cost_nr; /* last measured call number + 1, and ... */
 	_Atomic uint32_t cost_ns;

@@ -269,6 +269,7 @@ void *worker_main(void *arg)
 			leave(w);
 			break;
 		}
+		worker_leave_clients_core(w);
 		found = take_quick(w, LANE_QUICK, TAKE_MAX, &tick) ||
 			take_quick(w, LANE_HANGING, 1, &tick) || take_slow(w);
 		atomic_store_explicit(&w->phase, WORKER_OUT, memory_order_release);

@@ -89,6 +89,8 @@ static int sleep_armed(struct asys_queue *q, uint32_t kinds, uint32_t need, uint
 	if (!threads_have_result(q) && !((kinds & LISTEN_URING) && uring_has_news(q))) {
 		q->stats.sleeps++;
 		q->stats.traps++;
+		if (q->threads)
+			atomic_store_explicit(&q->threads->client_core, -1, memory_order_relaxed);
 		queue_unlock(q);
 		err = by_epoll ? ready_wait(q, when_ns) : sleep_futex(q, when_ns);
 		queue_lock(q);
