@@ -16,7 +16,7 @@
 
 #define WINDOW_MAX 1024u
 #define EVENTS 256u
-#define WINDOWS 3u
+#define WINDOWS 5u
 
 struct request {
 	struct stat st;
@@ -107,7 +107,7 @@ static int ours_round(struct bench_child *child, uint64_t ops, struct bench_cost
 
 static int ours_use(struct bench_child *child, unsigned variant)
 {
-	static const unsigned windows[WINDOWS] = { 64, 256, WINDOW_MAX };
+	static const unsigned windows[WINDOWS] = { 16, 32, 64, 256, WINDOW_MAX };
 	struct ours *o = child->state;
 
 	o->window = windows[variant];
