@@ -2,6 +2,7 @@
 /* What counts down what: program.h says why counting and looking are two things. */
 #include "chain/program.h"
 #include "chain/run.h"
+#include "sched/queue.h"
 
 #include <asys/table.h>
 #include <stdlib.h>
@@ -111,14 +112,47 @@ static bool is_file_transfer(const struct asys_chain *c, const struct step *step
 	       c->steps.at[fd->index].kind == STEP_CALL && nr_opens(c->steps.at[fd->index].nr);
 }
 
-static void note_call(struct asys_chain *c, struct step *step)
+/* By its words, as far as they are constants. */
+static bool opens_at_once(const struct asys_chain *c, const struct step *step)
+{
+	struct asys_call call = { .nr = step->nr };
+
+	for (uint32_t k = 0; k < step->nargs && k < 6; k++) {
+		const struct value *value = &c->values.at[step->first_arg + k];
+
+		if (value->base == BASE_NONE && !value->memory)
+			call.arg[k] = value->add;
+	}
+	return !open_may_hang(&call);
+}
+
+/* A descriptor may be told to wait after all. */
+static bool may_change_descriptors(const struct asys_chain *c)
+{
+	for (uint32_t k = 0; k < c->steps.count; k++) {
+		const struct step *step = &c->steps.at[k];
+
+		if (step->kind == STEP_CALL && (step->nr == SYS_fcntl || step->nr == SYS_ioctl))
+			return true;
+	}
+	return false;
+}
+
+static void note_call(struct asys_chain *c, struct step *step, bool changes)
 {
 	const struct asys_syscall_info *info = asys_syscall_info(step->nr);
+	const struct step *opening = step;
 
-	if (is_file_transfer(c, step))
+	if (is_file_transfer(c, step)) {
 		step->flags |= STEP_FILE;
-	if (nr_opens(step->nr) || (step->flags & STEP_FILE))
-		c->may_hang = true;
+		opening = &c->steps.at[c->values.at[step->first_arg].index];
+	}
+	if (nr_opens(opening->nr)) {
+		if ((opening == step || !changes) && opens_at_once(c, opening))
+			step->flags |= STEP_AT_ONCE;
+		else
+			c->may_hang = true;
+	}
 	if (c->may_hang || !info || info->block == ASYS_BLOCK_FOREVER)
 		c->may_block = true;
 }
@@ -127,6 +161,7 @@ int chain_compile(struct asys_chain *c)
 {
 	uint32_t count = c->steps.count, at = 0;
 	uint32_t *places = calloc(count + 1, sizeof(*places));
+	bool changes;
 
 	c->initial = calloc(count + 1, sizeof(*c->initial));
 	c->nexts.at = calloc(c->whens.count + 1, sizeof(*c->nexts.at));
@@ -142,9 +177,10 @@ int chain_compile(struct asys_chain *c)
 	c->nexts.count = at;
 	each_edge(c, places);
 	free(places);
+	changes = may_change_descriptors(c);
 	for (uint32_t k = 0; k < count; k++)
 		if (c->steps.at[k].kind == STEP_CALL)
-			note_call(c, &c->steps.at[k]);
+			note_call(c, &c->steps.at[k], changes);
 	link_ready(c);
 	return 0;
 }

@@ -60,6 +60,8 @@ struct value {
 /* A read or write of a file that the chain itself opened: hardly ever anything but a file on disk, so it is
  * run like one, by whoever can be got out of it if it hangs after all. */
 #define STEP_FILE (1u << 7)
+/* STEP_FILE, or an open, that cannot hang: opened without waiting, and nothing in the chain changes that. */
+#define STEP_AT_ONCE (1u << 8)
 
 /* What a step looks at before it runs. */
 struct when {
@@ -135,7 +137,7 @@ struct asys_chain {
 	ARRAY(uint32_t) nexts;
 	uint32_t calls;		    /* steps that are calls */
 	bool may_block;		    /* one of them may wait for ever, or hang */
-	bool may_hang;		    /* one of them is an open, or STEP_FILE */
+	bool may_hang;		    /* one of them is an open, or STEP_FILE, not AT_ONCE */
 	struct step_state *initial; /* of every sending; those ready at once are linked, from ... */
 	uint32_t first_ready, last_ready;
 	/* ASYS_CHAIN_RECORD */

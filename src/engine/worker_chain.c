@@ -56,7 +56,8 @@ static bool make_step(struct worker *w, struct instance *inst, uint32_t k, const
 		      const struct asys_call *call)
 {
 	struct slot *slot = slot_at(w->q, inst->slot);
-	bool risky = (inst->chain->steps.at[k].flags & STEP_FILE) || may_hang(call);
+	uint16_t kind = inst->chain->steps.at[k].flags;
+	bool risky = !(kind & STEP_AT_ONCE) && ((kind & STEP_FILE) || may_hang(call));
 	int64_t result;
 
 	if (risky) {

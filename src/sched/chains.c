@@ -385,7 +385,8 @@ static bool may_run_there(struct asys_queue *q, const struct asys_call *call, bo
 static bool do_call(struct asys_queue *q, struct instance *inst, uint32_t k,
 		    const struct asys_call *call, bool here)
 {
-	bool file = inst->chain->steps.at[k].flags & STEP_FILE, interrupted;
+	uint16_t flags = inst->chain->steps.at[k].flags;
+	bool file = flags & STEP_FILE, at_once = flags & STEP_AT_ONCE, interrupted;
 	int64_t result;
 
 	if (unlikely(k == inst->hung)) {
@@ -401,7 +402,7 @@ static bool do_call(struct asys_queue *q, struct instance *inst, uint32_t k,
 		return hand_out(q, inst, k, call, false);
 	if (leave_in_ring(q, inst, k, call))
 		return true;
-	if (file || may_hang(call)) {
+	if (!at_once && (file || may_hang(call))) {
 		if (!rescue_call(q, call, &result, &interrupted))
 			return hand_out(q, inst, k, call, true);
 		q->stats.by_engine[ASYS_ENGINE_INLINE]++;

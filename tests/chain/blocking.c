@@ -145,6 +145,52 @@ static void test_fifo(void **state)
 	temp_remove(dir);
 }
 
+/* Opened without waiting, a file is read without precautions; not where a step may change that. */
+static void test_told_to_wait(void **state)
+{
+	static char byte;
+	struct asys_chain *c = open_chain();
+	char *dir = temp_make(), *path = NULL;
+	asys_id fd, told, n;
+
+	(void)state;
+	check(asprintf(&path, "%s/fifo", dir) > 0);
+	check_eq(mkfifo(path, 0600), 0);
+	fd = asys_openat(c, AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+	n = asys_read(asys_may_fail(c), fd, &byte, 1);
+	told = asys_fcntl(asys_after(c, n), fd, F_SETFL, 0);
+	n = asys_read(asys_after_ok(c, told), fd, &byte, 1);
+	asys_write(asys_after(c, asys_chain_timer(c, 10000000)), fd, "w", 1);
+	asys_chain_result(c, n);
+	asys_chain_finally(c);
+	asys_close(c, fd);
+	asys_chain_end(c);
+	check_eq(run_and_close(c), 1);
+	check_eq(byte, 'w');
+	free(path);
+	temp_remove(dir);
+}
+
+static void test_not_told_to_wait(void **state)
+{
+	static char byte;
+	struct asys_chain *c = open_chain();
+	char *dir = temp_make(), *path = NULL;
+	asys_id fd;
+
+	(void)state;
+	check(asprintf(&path, "%s/fifo", dir) > 0);
+	check_eq(mkfifo(path, 0600), 0);
+	fd = asys_openat(c, AT_FDCWD, path, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+	asys_read(c, fd, &byte, 1);
+	asys_chain_finally(c);
+	asys_close(c, fd);
+	asys_chain_end(c);
+	check_eq(run_and_close(c), -EAGAIN);
+	free(path);
+	temp_remove(dir);
+}
+
 static void test_eventfd_and_sleep(void **state)
 {
 	static uint64_t value, one = 1;
@@ -249,6 +295,8 @@ int main(int argc, char **argv)
 		contract(test_ping_pong),
 		contract(test_accept),
 		contract(test_fifo),
+		contract(test_told_to_wait),
+		contract(test_not_told_to_wait),
 		contract(test_eventfd_and_sleep),
 		contract(test_home_calls),
 		contract(test_home_call_works_on_the_sender),
