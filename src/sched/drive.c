@@ -5,6 +5,8 @@
 #include "sched/sched.h"
 
 #define TAKE_BACK 8u
+/* Engines get what quick calls and chains make ready for them together, but not later than after so many. */
+#define START_TOGETHER 16u
 
 bool may_help(const struct asys_queue *q)
 {
@@ -83,7 +85,7 @@ static void run_quick(struct asys_queue *q, uint32_t i)
  * one of them does not wait for all of its own. */
 static void help_own(struct asys_queue *q, const struct goal *goal)
 {
-	uint32_t i;
+	uint32_t i, waiting = 0;
 
 	while ((i = list_take(q, LIST_QUICK)) != NIL) {
 		enum route route = route_call(q, &slot_at(q, i)->call);
@@ -102,7 +104,9 @@ static void help_own(struct asys_queue *q, const struct goal *goal)
 		}
 		if (unlikely(q->threads))
 			engine_threads.reap(q);
-		if (reached(q, goal) || q->nlist[LIST_START] || q->nlist[LIST_HOME] || late(goal))
+		if (reached(q, goal) || q->nlist[LIST_HOME] || late(goal))
+			return;
+		if (q->nlist[LIST_START] && ++waiting == START_TOGETHER)
 			return;
 		if (q->threads)
 			share_some(q);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 /* ---- kinds of queues ------------------------------------------------------------------------ */
@@ -203,6 +204,48 @@ static void test_one_wakeup(void **state)
 	check(after.sleeps - before.sleeps <= 3);
 	asys_chain_close(c);
 	asys_queue_close(q);
+}
+
+/* What many sendings have for the ring at the same time goes there together. */
+static void test_submitted_together(void **state)
+{
+	enum { SENDINGS = 64 };
+	struct asys_queue_options options;
+	struct asys_queue *q;
+	struct asys_chain *c = open_chain();
+	struct asys_stats before, after;
+	asys_id sent[SENDINGS];
+	int fd[SENDINGS][2];
+	char byte;
+
+	(void)state;
+	asys_recvfrom(c, asys_param(c, 0), &byte, 1, 0, NULL, NULL);
+	make_ready(c);
+	asys_queue_options_init(&options);
+	options.depth = 2 * SENDINGS;
+	options.cores = 1; /* nothing is shared with threads */
+	q = open_with(&options);
+	for (unsigned i = 0; i < SENDINGS; i++)
+		check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd[i]), 0);
+	for (unsigned round = 0; round < 2; round++) { /* in the first the ring is made */
+		check_eq(asys_queue_stats(q, &before), 0);
+		for (unsigned i = 0; i < SENDINGS; i++) {
+			check_eq(write(fd[i][1], "b", 1), 1);
+			sent[i] = asys_chain_send(q, c, fd[i][0]);
+		}
+		for (unsigned i = 0; i < SENDINGS; i++)
+			check_eq(result_of(q, sent[i]), 0);
+		check_eq(asys_queue_stats(q, &after), 0);
+	}
+	asys_chain_close(c);
+	asys_queue_close(q);
+	for (unsigned i = 0; i < SENDINGS; i++) {
+		close(fd[i][0]);
+		close(fd[i][1]);
+	}
+	if (after.by_engine[ASYS_ENGINE_URING] == before.by_engine[ASYS_ENGINE_URING])
+		skip_because("another engine than io_uring waits here");
+	check(after.traps - before.traps <= SENDINGS / 8);
 }
 
 /* ---- numbers -------------------------------------------------------------------------------- */
@@ -446,12 +489,19 @@ static void test_fork(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_kinds_of_queues), contract(test_small_queues),
-		contract(test_driver_goes_on),	contract(test_event_loop),
-		contract(test_full_queue),	contract(test_one_wakeup),
-		contract(test_thousand_steps),	contract(test_hundred_thousand_in_flight),
-		contract(test_many_begun),	contract(test_memory_comes_back),
-		contract(test_threads),		contract(test_fork),
+		contract(test_kinds_of_queues),
+		contract(test_small_queues),
+		contract(test_driver_goes_on),
+		contract(test_event_loop),
+		contract(test_full_queue),
+		contract(test_one_wakeup),
+		contract(test_submitted_together),
+		contract(test_thousand_steps),
+		contract(test_hundred_thousand_in_flight),
+		contract(test_many_begun),
+		contract(test_memory_comes_back),
+		contract(test_threads),
+		contract(test_fork),
 	};
 
 	return group(tests, argc, argv);
