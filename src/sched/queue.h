@@ -131,6 +131,7 @@ struct asys_queue {
 
 	uint32_t cost[ROUTES]; /* smoothed ns of a run of call nr; 0: never measured */
 	uint8_t route[ROUTES];
+	uint8_t futex_route; /* of those that wait */
 };
 
 static inline struct slot *slot_at(struct asys_queue *q, uint32_t i)

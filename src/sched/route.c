@@ -116,6 +116,7 @@ void route_init(struct asys_queue *q)
 	o.flags = q->flags;
 	for (uint32_t nr = 0; nr < ROUTES; nr++)
 		q->route[nr] = (uint8_t)route_of(&o, nr, &why);
+	q->futex_route = q->route[SYS_futex];
 	q->route[SYS_futex] = ROUTE_BY_CALL;
 }
 
@@ -131,8 +132,9 @@ static enum route route_slow_quick(struct asys_queue *q, uint32_t nr)
 	return ROUTE_SLOW;
 }
 
-/* Locks with priority inheritance belong to the thread that takes them. */
-static bool futex_is_home(const struct asys_call *call)
+/* One number for much: locks with priority inheritance belong to the thread that takes them; waking
+ * never waits. */
+static enum route route_futex(const struct asys_queue *q, const struct asys_call *call)
 {
 	switch ((uint32_t)call->arg[1] & ~(uint32_t)(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME)) {
 	case FUTEX_LOCK_PI:
@@ -140,9 +142,15 @@ static bool futex_is_home(const struct asys_call *call)
 	case FUTEX_UNLOCK_PI:
 	case FUTEX_TRYLOCK_PI:
 	case FUTEX_WAIT_REQUEUE_PI:
-		return true;
+		return ROUTE_HOME;
+	case FUTEX_WAKE:
+	case FUTEX_WAKE_BITSET:
+	case FUTEX_WAKE_OP:
+	case FUTEX_REQUEUE:
+	case FUTEX_CMP_REQUEUE:
+		return may_help(q) ? ROUTE_QUICK : ROUTE_POOL;
 	default:
-		return false;
+		return (enum route)q->futex_route;
 	}
 }
 
@@ -151,7 +159,7 @@ enum route route_by_call(struct asys_queue *q, const struct asys_call *call)
 	if (call->nr == CALL_CHAIN)
 		return may_help(q) ? ROUTE_QUICK : ROUTE_POOL;
 	if (call->nr == SYS_futex)
-		return futex_is_home(call) ? ROUTE_HOME : ROUTE_SLOW;
+		return route_futex(q, call);
 	return call->nr >= ROUTES ? ROUTE_SLOW : route_slow_quick(q, call->nr);
 }
 

@@ -141,15 +141,15 @@ static void futexes(struct script *s)
 	struct word word = { .flags = FUTEX_PRIVATE_FLAG, .want = 2 };
 	pthread_t thread;
 
-	CALL(BY_ANY, SYS_futex, &word.value, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
-	CALL(BY_ANY, SYS_futex, &word.value, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, 0);
+	CALL(BY_RING, SYS_futex, &word.value, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+	CALL(BY_OTHER, SYS_futex, &word.value, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, 0);
 	CALL(BY_OTHER, SYS_futex, &word.value, FUTEX_WAIT_PRIVATE, 0, &moment, NULL, 0);
 	CALL(BY_OTHER, SYS_futex, &word.value, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 	CALL(BY_OTHER, SYS_futex, &word.value, 99, 1, NULL, NULL, 0);
 	CALL(BY_ANY, SYS_futex, 8, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
 	check_eq(pthread_create(&thread, NULL, wake_late, &word), 0);
-	CALL(BY_ANY, SYS_futex, &word.value, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
-	CALL(BY_ANY, SYS_futex, &word.value, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, 1);
+	CALL(BY_RING, SYS_futex, &word.value, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+	CALL(BY_RING, SYS_futex, &word.value, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, 1);
 	pthread_join(thread, NULL);
 }
 
