@@ -90,6 +90,21 @@ static void check_ring(struct asys_queue *q, const struct place *p)
 	check(by_ring(q) > 0);
 }
 
+static struct asys_queue *begin(struct place *ret_place)
+{
+	struct asys_queue *q = open_queue();
+
+	place_open(ret_place);
+	check_ring(q, ret_place);
+	return q;
+}
+
+static void end(struct asys_queue *q, struct place *p)
+{
+	asys_queue_close(q);
+	place_close(p);
+}
+
 static const struct {
 	const char *name;
 	int flags;
@@ -158,13 +173,11 @@ static void check_case(const struct place *p, unsigned k, int64_t result)
 /* Of every sort the batch holds several, in a row and mixed. */
 static void test_results(void **state)
 {
-	struct asys_queue *q = open_queue();
 	int64_t results[BATCH];
 	struct place p;
+	struct asys_queue *q = begin(&p);
 
 	(void)state;
-	place_open(&p);
-	check_ring(q, &p);
 	for (unsigned round = 0; round < ROUNDS * CASES / 4; round++) {
 		unsigned stride = round % 8 ? 1 : 7;
 
@@ -178,21 +191,18 @@ static void test_results(void **state)
 		for (unsigned i = 0; i < BATCH; i++)
 			check_case(&p, (round + i / 8 * stride) % CASES, results[i]);
 	}
-	asys_queue_close(q);
-	place_close(&p);
+	end(q, &p);
 }
 
 /* Names that the kernel has not in its cache: not served at once. */
 static void test_unknown_names(void **state)
 {
 	static char names[BATCH][32];
-	struct asys_queue *q = open_queue();
 	int64_t results[BATCH];
 	struct place p;
+	struct asys_queue *q = begin(&p);
 
 	(void)state;
-	place_open(&p);
-	check_ring(q, &p);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		for (unsigned i = 0; i < BATCH; i++) {
 			snprintf(names[i], sizeof(names[i]), "new-%u-%u", round, i);
@@ -206,21 +216,18 @@ static void test_unknown_names(void **state)
 				check_eq(close((int)results[i]), 0);
 		}
 	}
-	asys_queue_close(q);
-	place_close(&p);
+	end(q, &p);
 }
 
 /* open, read what it opened, then close it; and calls that depend on an open that fails. */
 static void test_dependents(void **state)
 {
-	struct asys_queue *q = open_queue();
 	char bytes[BATCH / 4][16];
 	int64_t results[BATCH];
 	struct place p;
+	struct asys_queue *q = begin(&p);
 
 	(void)state;
-	place_open(&p);
-	check_ring(q, &p);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		memset(bytes, 0, sizeof(bytes));
 		for (unsigned i = 0; i < BATCH; i += 4) {
@@ -251,20 +258,17 @@ static void test_dependents(void **state)
 		}
 		progress();
 	}
-	asys_queue_close(q);
-	place_close(&p);
+	end(q, &p);
 }
 
 /* Closing what is not open, among opens. */
 static void test_bad_descriptors(void **state)
 {
-	struct asys_queue *q = open_queue();
 	int64_t results[BATCH];
 	struct place p;
+	struct asys_queue *q = begin(&p);
 
 	(void)state;
-	place_open(&p);
-	check_ring(q, &p);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		for (unsigned i = 0; i < BATCH; i++) {
 			if (i % 8 == 7)
@@ -281,23 +285,20 @@ static void test_bad_descriptors(void **state)
 				check_eq(close((int)results[i]), 0);
 		}
 	}
-	asys_queue_close(q);
-	place_close(&p);
+	end(q, &p);
 }
 
 static int few_descriptors(void *arg)
 {
 	struct rlimit limit = { 48, 48 };
-	struct asys_queue *q = open_queue();
 	int64_t results[BATCH];
 	unsigned opened = 0;
 	struct place p;
+	struct asys_queue *q = begin(&p);
 	int fd;
 
 	(void)arg;
-	place_open(&p);
 	warm_up(q);
-	check_ring(q, &p);
 	check_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		for (unsigned i = 0; i < BATCH; i++)
@@ -316,8 +317,7 @@ static int few_descriptors(void *arg)
 		}
 		check(opened && opened < 48);
 	}
-	asys_queue_close(q);
-	place_close(&p);
+	end(q, &p);
 	return 0;
 }
 
@@ -330,13 +330,11 @@ static void test_few_descriptors(void **state)
 /* Every call brings its event, also those that were cancelled. */
 static void test_cancel(void **state)
 {
-	struct asys_queue *q = open_queue();
 	struct asys_event event;
 	struct place p;
+	struct asys_queue *q = begin(&p);
 
 	(void)state;
-	place_open(&p);
-	check_ring(q, &p);
 	for (unsigned round = 0; round < 4 * ROUNDS; round++) {
 		unsigned seen = 0;
 
@@ -356,20 +354,17 @@ static void test_cancel(void **state)
 	}
 	/* closing a queue cancels what is left; what was opened by then stays open */
 	open_many(q, &p);
-	asys_queue_close(q);
-	place_close(&p);
+	end(q, &p);
 }
 
 /* A call past its deadline ends with -ETIME, unless it was faster; the others are not touched. */
 static void test_deadline(void **state)
 {
-	struct asys_queue *q = open_queue();
 	int64_t results[BATCH];
 	struct place p;
+	struct asys_queue *q = begin(&p);
 
 	(void)state;
-	place_open(&p);
-	check_ring(q, &p);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		for (unsigned i = 0; i < BATCH; i++) {
 			if (i % 8 == 0)
@@ -384,19 +379,16 @@ static void test_deadline(void **state)
 				check_eq(i % 8 ? 0 : results[i], -ETIME);
 		}
 	}
-	asys_queue_close(q);
-	place_close(&p);
+	end(q, &p);
 }
 
 static void test_fork(void **state)
 {
-	struct asys_queue *q = open_queue();
 	int64_t fds[BATCH];
 	struct place p;
+	struct asys_queue *q = begin(&p);
 
 	(void)state;
-	place_open(&p);
-	check_ring(q, &p);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		int status = -1;
 		pid_t pid;
@@ -426,27 +418,23 @@ static void test_fork(void **state)
 			check_eq(waitpid(pid, &status, 0), pid);
 		check_eq(status, 0);
 	}
-	asys_queue_close(q);
-	place_close(&p);
+	end(q, &p);
 }
 
 /* After a change of rights the ring is not used any more. */
 static void test_context(void **state)
 {
-	struct asys_queue *q = open_queue();
 	struct place p;
+	struct asys_queue *q = begin(&p);
 	uint64_t before;
 
 	(void)state;
-	place_open(&p);
-	check_ring(q, &p);
 	check_eq(asys_queue_renew(q), 0);
 	before = by_ring(q);
 	for (unsigned round = 0; round < ROUNDS; round++)
 		open_many(q, &p);
 	check_eq(by_ring(q), before);
-	asys_queue_close(q);
-	place_close(&p);
+	end(q, &p);
 }
 
 struct move {
@@ -466,12 +454,10 @@ static void *moved(void *arg)
 /* A ring belongs to the thread that made it; the queue may move. */
 static void test_moved(void **state)
 {
-	struct asys_queue *q = open_queue();
 	struct place p;
+	struct asys_queue *q = begin(&p);
 
 	(void)state;
-	place_open(&p);
-	check_ring(q, &p);
 	for (unsigned i = 0; i < 3; i++) {
 		struct move move = { q, &p };
 		pthread_t thread;
@@ -480,8 +466,7 @@ static void test_moved(void **state)
 		check_eq(pthread_join(thread, NULL), 0);
 		moved(&move);
 	}
-	asys_queue_close(q);
-	place_close(&p);
+	end(q, &p);
 }
 
 int main(int argc, char **argv)
