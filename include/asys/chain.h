@@ -27,16 +27,17 @@
  * skipped. Nothing but ASYS_ALWAYS holds for a skipped step.
  *
  * What a sending brings. One event, when all steps have ended or were skipped: its result is that of
- * the step named with asys_chain_result (-ECANCELED if that was skipped), else 0, or in both cases, if a step failed that was not
- * allowed to (asys_may_fail), the -errno of the first such. Where a step was marked with asys_report
+ * the step named with asys_chain_result (-ECANCELED if that was skipped), else 0, or in both cases, if a
+ * step failed that was not allowed to (asys_may_fail), the -errno of the first such. Where a step was marked with asys_report
  * it brings an event too, with the sending's id and the step's own user word.
  *
  * Who runs it. Whoever drives the queue, and system call threads; a chain of calls that cannot block
  * for ever runs on one of them from its first step to its last without waking anybody.
  *
  * Cancel and deadline (asys_deadline before asys_chain_send) are the sending's: calls in flight are
- * cancelled, steps not yet started end with -ECANCELED, those of asys_chain_on_failure and
- * asys_chain_finally still run, and the event says -ECANCELED or -ETIME. Priority likewise. A sending
+ * cancelled, steps not yet started end with -ECANCELED, and the event says -ECANCELED or -ETIME if that
+ * hit any. Those of asys_chain_on_failure and asys_chain_finally still run and are never cancelled, so
+ * they must not wait for ever: asys_queue_close would. Priority likewise. A sending
  * that is cancelled while it waits for what it depends on, or whose parameter or condition failed, ends
  * without any step; then marked steps report -ECANCELED.
  *

@@ -47,12 +47,29 @@ static int64_t make_call(const uint32_t *flags, const struct asys_call *call)
 	return result;
 }
 
+static bool was_signalled(const struct slot *slot, const uint32_t *flags)
+{
+	return flags == &slot->call.flags &&
+	       (__atomic_load_n(flags, __ATOMIC_SEQ_CST) & SLOT_CANCEL);
+}
+
+/* The cancel came while a call of cleanup was made: that is made again, or the rest of it. */
+static int64_t finish_cleanup(struct worker *w, struct instance *inst, uint32_t k,
+			      const uint32_t **flags, const struct asys_call *call, int64_t result)
+{
+	leave_cancel(w, flags);
+	if (result == -ECANCELED)
+		return make_call(*flags, call);
+	chain_interrupted(inst, k, call, result);
+	return result;
+}
+
 /*
  * A call that may hang says so; the client looks every UNHANG_NS and interrupts what hangs
  * (threads_unhang). Then nothing has happened, or a part of a write, and the client gives the call, or the
  * rest, a thread of its own: false.
  */
-static bool make_step(struct worker *w, struct instance *inst, uint32_t k, const uint32_t *flags,
+static bool make_step(struct worker *w, struct instance *inst, uint32_t k, const uint32_t **flags,
 		      const struct asys_call *call)
 {
 	struct slot *slot = slot_at(w->q, inst->slot);
@@ -64,12 +81,17 @@ static bool make_step(struct worker *w, struct instance *inst, uint32_t k, const
 		w->hangs = w->hangs + 1 ? w->hangs + 1 : 1;
 		atomic_store_explicit(&w->hanging, w->hangs, memory_order_relaxed);
 	}
-	result = make_call(flags, call);
+	result = make_call(*flags, call);
 	if (risky)
 		atomic_store_explicit(&w->hanging, 0, memory_order_relaxed);
-	if (unlikely(flags == &slot->call.flags &&
-		     (__atomic_load_n(flags, __ATOMIC_SEQ_CST) & SLOT_CANCEL)) &&
-	    !chain_cancelled(inst)) {
+	if (likely(!was_signalled(slot, *flags))) {
+		chain_done(inst, k, call, result);
+		return true;
+	}
+	if (chain_cancelled(inst)) {
+		if (step_is_cleanup(inst, k))
+			result = finish_cleanup(w, inst, k, flags, call, result);
+	} else {
 		absorb_signal(w);
 		__atomic_fetch_and(&slot->call.flags, ~SLOT_CANCEL, __ATOMIC_SEQ_CST);
 		inst->hung = k;
@@ -119,7 +141,7 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 		}
 		inst->calls++;
 		inst->calls_ns += cost_of(w->q, call.nr);
-		if (!make_step(w, inst, k, flags, &call))
+		if (!make_step(w, inst, k, &flags, &call))
 			return;
 	}
 }

@@ -567,25 +567,28 @@ void chain_returned(struct asys_queue *q, uint32_t i)
 		go_on(q, inst, false);
 }
 
-/* Its steps in other slots end now; what its own slot does ends in cancel_slot. */
+/* Its steps in other slots end now; what its own slot does ends in cancel_slot: true. Not what cleans up:
+ * it is made in any case, and whole. */
 bool chain_asked_to_end(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
 	struct instance *inst = instance_of(slot);
+	bool own;
 
 	if (chain_cancelled(inst))
 		return false;
 	chain_cancel(inst);
 	if (slot->timed_out)
 		atomic_store_explicit(&inst->timed_out, true, memory_order_relaxed);
+	own = inst->own_step == NIL || !step_is_cleanup(inst, inst->own_step);
 	if (inst->out <= (inst->own_step != NIL))
-		return true;
+		return own;
 	for (uint32_t j = 0; j < q->pool.fresh; j++) {
 		const struct slot *other = slot_at(q, j);
 
 		if (other->state != SLOT_FREE && other->chain == SLOT_STEP &&
-		    instance_of(other) == inst)
+		    instance_of(other) == inst && !step_is_cleanup(inst, other->pending))
 			cancel_slot(q, j);
 	}
-	return true;
+	return own;
 }

@@ -290,6 +290,54 @@ static void test_at_any_moment(void **state)
 	asys_queue_close(q);
 }
 
+/* What cleans up is not cancelled, wherever it is at that moment. */
+static void test_in_cleanup(void **state)
+{
+	static const struct timespec moment = { 0, 20000000 };
+	static int64_t timer, slept, got, wrote;
+	static uint32_t begun;
+	struct asys_queue *q = open_queue();
+	struct asys_chain *c = open_chain();
+	char byte = 0;
+	asys_id id, t;
+	int fd[2];
+
+	(void)state;
+	make_pipe(fd);
+	asys_getppid(c);
+	asys_chain_finally(c);
+	asys_chain_compute(c, count_up, &begun, 0);
+	t = asys_chain_timer(asys_store(c, &timer), 30000000);
+	asys_nanosleep(asys_store(c, &slept), &moment, NULL);
+	asys_read(asys_store(c, &got), fd[0], &byte, 1);
+	asys_write(asys_store(asys_after(c, t), &wrote), fd[1], "c", 1);
+	asys_chain_end(c);
+	make_ready(c);
+	for (unsigned round = 0; round < 8; round++) {
+		struct asys_event event;
+
+		timer = slept = got = wrote = UNTOUCHED;
+		__atomic_store_n(&begun, 0, __ATOMIC_SEQ_CST);
+		id = asys_chain_send(q, c);
+		while (!__atomic_load_n(&begun, __ATOMIC_SEQ_CST))
+			check_eq(asys_queue_get_many(q, &event, 1, 1, 100000), 0);
+		/* in all of what is out, and before any of it has begun */
+		if (round % 2)
+			check_eq(asys_queue_get_many(q, &event, 1, 1, 1000000 * round), 0);
+		check_eq(asys_queue_cancel(q, id), 0);
+		check_eq(result_of(q, id), 0);
+		check_eq(timer, 0);
+		check_eq(slept, 0);
+		check_eq(got, 1);
+		check_eq(wrote, 1);
+		check_eq(byte, 'c');
+	}
+	asys_chain_close(c);
+	asys_queue_close(q);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 /* The queue is closed with sendings in flight: cleanups run, nothing touches memory afterwards. */
 static void test_close_in_flight(void **state)
 {
@@ -372,6 +420,7 @@ int main(int argc, char **argv)
 		contract(test_timer_and_endless_loop),
 		contract(test_deadline_between_quick_steps),
 		contract(test_at_any_moment),
+		contract(test_in_cleanup),
 		contract(test_close_in_flight),
 		contract(test_chain_closed_in_flight),
 	};
