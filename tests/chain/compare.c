@@ -16,15 +16,6 @@ static const struct exec *find_exec(const struct world *world, unsigned flat, un
 	return NULL;
 }
 
-static bool in_cleanup(const struct program *program, const struct node *node)
-{
-	for (const struct node *up = node; up;
-	     up = up->parent < 0 ? NULL : program->node + up->parent)
-		if (up->kind == K_ON_FAILURE || up->kind == K_FINALLY)
-			return true;
-	return false;
-}
-
 static bool same_runs(const struct world *world, const struct sending *sending,
 		      const struct entry **of)
 {

@@ -144,6 +144,13 @@ static asys_id at_offset(struct asys_chain *chain, size_t offset, bool load)
 	return load ? asys_load_int(chain, address) : address;
 }
 
+/* Where its number is in the sending. */
+static size_t pipe_end(const struct builder *b, const struct node *node, unsigned end)
+{
+	return offsetof(struct sending, pipe) +
+	       sizeof(int) * (2 * in_cleanup(b->program, node) + end);
+}
+
 static asys_id build_node(struct builder *b, const struct pool *pool, unsigned n)
 {
 	const struct node *node = &b->program->node[n];
@@ -166,11 +173,10 @@ static asys_id build_node(struct builder *b, const struct pool *pool, unsigned n
 	case K_TIMER:
 		return asys_chain_timer(c, (uint64_t)node->value);
 	case K_READ:
-		return asys_read(c, at_offset(c, offsetof(struct sending, pipe), true),
+		return asys_read(c, at_offset(c, pipe_end(b, node, 0), true),
 				 at_offset(c, offsetof(struct sending, byte), false), 1);
 	case K_WRITE:
-		return asys_write(c, at_offset(c, offsetof(struct sending, pipe) + 4, true), "b",
-				  1);
+		return asys_write(c, at_offset(c, pipe_end(b, node, 1), true), "b", 1);
 	case K_SUB:
 		return build_sub(b, node, arg, b->subs[node->sub - pool->program]);
 	case K_IF:
@@ -257,7 +263,7 @@ static void flatten(struct sending *sending, const struct program *program, unsi
 void drive_prepare(struct sending *sending, const struct program *program)
 {
 	flatten(sending, program, 0);
-	if (pipe2(sending->pipe, O_CLOEXEC))
+	if (pipe2(sending->pipe[0], O_CLOEXEC) || pipe2(sending->pipe[1], O_CLOEXEC))
 		abort();
 	memset(sending->runs, 0, sizeof(sending->runs));
 	memset(sending->stored, 0, sizeof(sending->stored));
@@ -269,8 +275,8 @@ void drive_prepare(struct sending *sending, const struct program *program)
 
 void drive_release(struct sending *sending)
 {
-	close(sending->pipe[0]);
-	close(sending->pipe[1]);
+	for (unsigned i = 0; i < 4; i++)
+		close(sending->pipe[i / 2][i % 2]);
 }
 
 void drive_send(struct asys_queue *queue, struct asys_chain *chain, const struct rig *rig,

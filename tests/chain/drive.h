@@ -22,8 +22,10 @@ struct entry {
 struct sending {
 	int64_t input[INPUTS];
 	int64_t stored[FLAT_MAX];
-	int pipe[2]; /* its own: what a cancelled one does not write is not missed elsewhere */
-	char byte;   /* read from it, always the same */
+	/* Its own: what a cancelled one does not write is not missed elsewhere. The second is for cleanup,
+	 * of which nothing is cancelled: a read that is may still take a byte, and its write not follow. */
+	int pipe[2][2];
+	char byte; /* read from it, always the same */
 	const struct node *node[FLAT_MAX];
 	unsigned runs[FLAT_MAX];
 	unsigned entries;

@@ -140,6 +140,15 @@ static void make_work(struct maker *maker, int parent)
 	argue_all(maker, node, 3);
 }
 
+bool in_cleanup(const struct program *program, const struct node *node)
+{
+	for (const struct node *up = node; up;
+	     up = up->parent < 0 ? NULL : program->node + up->parent)
+		if (up->kind == K_ON_FAILURE || up->kind == K_FINALLY)
+			return true;
+	return false;
+}
+
 /* A read that blocks until the write beside it, which waits for nothing or for a timer, has run. */
 static void make_pipe_pair(struct maker *maker, int parent)
 {
@@ -242,16 +251,30 @@ static void make_loop(struct maker *maker, int parent, unsigned depth)
 	}
 }
 
+static bool reads(const struct program *program)
+{
+	for (unsigned n = 0; n < program->count; n++)
+		if (program->node[n].kind == K_READ ||
+		    (program->node[n].kind == K_SUB && reads(program->node[n].sub)))
+			return true;
+	return false;
+}
+
 static void make_sub(struct maker *maker, int parent)
 {
 	const unsigned own = (unsigned)(maker->program - maker->pool->program);
 	const unsigned after = maker->pool->count - own - 1;
+	struct program *sub;
 	struct node *node;
 
 	if (!after)
 		return;
+	sub = &maker->pool->program[own + 1 + random_below(maker->random, after)];
+	/* It knows one pipe only. */
+	if (parent >= 0 && in_cleanup(maker->program, &maker->program->node[parent]) && reads(sub))
+		return;
 	node = add(maker, K_SUB, parent);
-	node->sub = &maker->pool->program[own + 1 + random_below(maker->random, after)];
+	node->sub = sub;
 	name_some(maker, node, 25);
 	argue_all(maker, node, 3);
 }

@@ -156,5 +156,6 @@ struct pool {
 void generate(struct random *random, struct pool *pool);
 /* After nodes were dropped or a pool was copied: where the nodes of subs begin. */
 void lay_out(struct pool *pool);
+bool in_cleanup(const struct program *program, const struct node *node);
 
 #endif
