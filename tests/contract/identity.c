@@ -230,7 +230,9 @@ static int unshare_mount_case(void *arg)
 	outside = open(place->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	check(outside >= 0);
 	change(q, place->queue, SYS_unshare, CLONE_NEWNS, 0, 0);
-	check_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	/* Below a changed root, which is no mount: what follows would be seen outside. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return SKIPPED;
 	check_eq(result_of(q, submit(q, SYS_mount, "asys-test", place->dir, "tmpfs", 0, NULL)), 0);
 	check_eq(result_of(q, submit(q, SYS_mkdirat, AT_FDCWD, path, 0700)), 0);
 	everywhere(q, -EEXIST, SYS_mkdirat, (uint64_t)AT_FDCWD, WORD(path), 0700, 0);
