@@ -33,6 +33,54 @@ static void test_blocked(void **state)
 	asys_queue_close(q);
 }
 
+/* Those that wait for another call end in the order of their deadlines, whatever order they were sent
+ * in and whichever were cancelled in between. */
+static void test_order(void **state)
+{
+	enum { CALLS = 200 };
+	struct asys_queue *q = open_queue();
+	asys_id first, id[CALLS];
+	unsigned last = 0, ended = 0;
+	int fd[2];
+	char byte;
+
+	(void)state;
+	make_pipe(fd);
+	for (unsigned round = 0; round < 3; round++) {
+		uint64_t base = asys_now() + 2 * MS;
+
+		first = submit(q, SYS_read, fd[0], &byte, 1);
+		for (unsigned i = 0; i < CALLS; i++) {
+			unsigned place = i * 73 % CALLS; /* each once */
+
+			id[place] = submit(
+				asys_after(asys_user(asys_deadline(q, base + place * 20000), place),
+					   first),
+				SYS_getppid, 0);
+		}
+		for (unsigned i = 0; i < CALLS; i += 1 + i % 3)
+			check_eq(asys_queue_cancel(q, id[i * 31 % CALLS]), 0);
+		last = ended = 0;
+		while (ended < CALLS) {
+			struct asys_event event;
+
+			check_eq(asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER), 1);
+			ended++;
+			if (event.result == -ECANCELED)
+				continue;
+			check_eq(event.result, -ETIME);
+			check(event.user >= last);
+			last = (unsigned)event.user;
+		}
+		check(last > 0);
+		check_eq(asys_queue_cancel(q, first), 0);
+		check_eq(result_of(q, first), -ECANCELED);
+	}
+	asys_queue_close(q);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 /* A call that hardly ever blocks does so here: the waiter must not be caught in it. */
 static void test_open_fifo(void **state)
 {
@@ -280,6 +328,7 @@ int main(int argc, char **argv)
 		contract(test_met),
 		contract(test_passed),
 		contract(test_many),
+		contract(test_order),
 		contract(test_race),
 		contract(test_driver),
 		contract(test_open_fifo),

@@ -17,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #define NOBODY 65534
 #define REFUSED EBFONT /* no system call returns it by itself */
@@ -317,6 +318,70 @@ static int often_case(void *arg)
 	return 0;
 }
 
+/* A call that may block for ever, and is refused to who may not enter the folder. */
+static asys_id send_connect(struct asys_queue *q, int fd, const struct sockaddr_un *address)
+{
+	return submit(q, SYS_connect, fd, address, sizeof(*address));
+}
+
+/* What one queue changes holds for calls that are given, a moment later, to the threads of others. */
+static int other_queue_case(void *arg)
+{
+	const struct place *place = arg;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct asys_queue_options options;
+	struct asys_queue *q, *other, *slow;
+	char *path = NULL;
+	asys_id id[32];
+	int fd, unconnected;
+
+	if (!is_root() || engine_forced("inline"))
+		return SKIPPED;
+	q = open_queue();
+	other = open_depth(64, ASYS_QUEUE_NO_HELP);
+	asys_queue_options_init(&options);
+	options.engine = ASYS_ENGINE_THREADS;
+	slow = open_with(&options);
+	unconnected = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	check(unconnected >= 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/closed/none", place->dir);
+	check(asprintf(&path, "%s/closed", place->dir) > 0);
+	check_eq(mkdir(path, 0700), 0);
+	free(path);
+	check_eq(chmod(place->dir, 0755), 0);
+	check(asprintf(&path, "%s/secret", place->dir) > 0);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	check(fd >= 0);
+	for (unsigned round = 0; round < 40; round++) {
+		const uint64_t user = round % 2 ? NOBODY : 0;
+
+		/* its threads are awake */
+		for (unsigned i = 0; i < 32; i++)
+			id[i] = submit(other, SYS_getppid, 0);
+		for (unsigned i = 0; i < 32; i++)
+			check_eq(result_of(other, id[i]), getppid());
+		check_eq(result_of(slow, send_connect(slow, unconnected, &address)),
+			 user  ? -ENOENT :
+			 round ? -EACCES :
+				 -ENOENT);
+		change(q, place->queue, SYS_setresuid, user, user, (uint64_t)-1);
+		for (unsigned i = 0; i < 32; i++)
+			id[i] = submit(other, SYS_faccessat, AT_FDCWD, path, R_OK);
+		for (unsigned i = 0; i < 32; i++)
+			check_eq(result_of(other, id[i]), user ? -EACCES : 0);
+		check_eq(result_of(slow, send_connect(slow, unconnected, &address)),
+			 user ? -EACCES : -ENOENT);
+		progress();
+	}
+	asys_queue_close(slow);
+	asys_queue_close(other);
+	asys_queue_close(q);
+	close(unconnected);
+	close(fd);
+	free(path);
+	return 0;
+}
+
 #define CASE(name)                            \
 	static void test_##name(void **state) \
 	{                                     \
@@ -333,6 +398,7 @@ CASE(unshare_fs)
 CASE(unshare_mount)
 CASE(seccomp)
 CASE(seccomp_prctl)
+CASE(other_queue)
 
 static void test_often(void **state)
 {
@@ -343,10 +409,12 @@ static void test_often(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_chdir),	      contract(test_umask),   contract(test_setuid),
-		contract(test_raw_setuid),    contract(test_capset),  contract(test_unshare_fs),
-		contract(test_unshare_mount), contract(test_seccomp), contract(test_seccomp_prctl),
-		contract(test_often),
+		contract(test_chdir),	      contract(test_umask),
+		contract(test_setuid),	      contract(test_raw_setuid),
+		contract(test_capset),	      contract(test_unshare_fs),
+		contract(test_unshare_mount), contract(test_seccomp),
+		contract(test_seccomp_prctl), contract(test_often),
+		contract(test_other_queue),
 	};
 
 	return group(tests, argc, argv);
