@@ -129,8 +129,11 @@ static inline struct timespec clock_timespec(uint64_t ns)
 }
 
 /*
- * Sleeps while *word == expected, until woken or `when_ns` (CLOCK_MONOTONIC; UINT64_MAX: no limit).
- * 0, -EAGAIN (the word differed), -EINTR or -ETIMEDOUT. Private to the process.
+ * Sleeps while *word == expected, until woken or `when_ns` (CLOCK_MONOTONIC; UINT64_MAX: no limit, in
+ * 584 years). 0, -EAGAIN (the word differed), -EINTR or -ETIMEDOUT. Private to the process.
+ *
+ * There is always a limit: without one the kernel would go on with the sleep after a handler that was
+ * installed with SA_RESTART.
  */
 static inline int futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t when_ns)
 {
@@ -138,7 +141,7 @@ static inline int futex_wait(_Atomic uint32_t *word, uint32_t expected, uint64_t
 	const uint64_t arg[6] = { ptr_word(word),
 				  FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
 				  expected,
-				  when_ns == UINT64_MAX ? 0 : ptr_word(&ts),
+				  ptr_word(&ts),
 				  0,
 				  FUTEX_BITSET_MATCH_ANY };
 

@@ -350,9 +350,9 @@ static void on_signal(int signal)
 	rang_on = gettid();
 }
 
-static void test_signal_ends_wait(void **state)
+static void check_signal_ends_wait(int flags)
 {
-	const struct sigaction action = { .sa_handler = on_signal };
+	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
 	const struct itimerval often = { { 0, 20000 }, { 0, 20000 } },
 			       never = { { 0, 0 }, { 0, 0 } };
 	struct sigaction before;
@@ -362,7 +362,6 @@ static void test_signal_ends_wait(void **state)
 	asys_id id, other;
 	int fd[2];
 
-	(void)state;
 	make_pipe(fd);
 	warm_up(q);
 	check_eq(sigaction(SIGALRM, &action, &before), 0);
@@ -385,6 +384,13 @@ static void test_signal_ends_wait(void **state)
 	asys_queue_close(q);
 	close(fd[0]);
 	close(fd[1]);
+}
+
+static void test_signal_ends_wait(void **state)
+{
+	(void)state;
+	check_signal_ends_wait(0);
+	check_signal_ends_wait(SA_RESTART);
 }
 
 int main(int argc, char **argv)
