@@ -5,7 +5,7 @@
  * Threads: a queue belongs to one thread at a time, unless it was opened with ASYS_QUEUE_SHARED;
  * then every function here except asys_queue_close may be called from any thread.
  * Fork: a child cannot use its parent's queues; every function answers -ECHILD there, and
- * asys_queue_close only frees the child's copy.
+ * asys_queue_close only frees the child's copy (and leaves descriptors open until exec or exit).
  * Errors: functions return 0 or more on success, -errno on failure, and never touch errno.
  * Outputs (ret_...) are written only on success.
  */

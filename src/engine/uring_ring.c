@@ -410,7 +410,7 @@ int uring_wait(struct asys_queue *q, uint64_t when_ns)
 	return got >= 0 ? 0 : got;
 }
 
-/* A ring made by the parent: io_uring_queue_exit unmaps and closes, which are the child's own. */
+/* A child unmaps its copy of the parent's ring, and closes nothing: free_queue says why. */
 void ring_close(struct asys_queue *q, bool child)
 {
 	struct uring *u = q->uring;
@@ -424,9 +424,11 @@ void ring_close(struct asys_queue *q, bool child)
 		owned_forget(u->owned);
 	else
 		owned_free(u->owned);
+	if (child)
+		u->ring.ring_fd = -1;
 	if (!u->dead)
 		io_uring_queue_exit(&u->ring);
-	if (u->news_fd >= 0)
+	if (u->news_fd >= 0 && !child)
 		close(u->news_fd);
 	free(u->fresh);
 	free(u);

@@ -156,9 +156,13 @@ static void free_queue(struct asys_queue *q, bool child)
 		engine_uring.close(q, child);
 	if (q->ready)
 		engine_ready.close(q, child);
-	close_pair(q->epoll_fd, q->event_fd);
-	close_pair(q->user_epoll, q->user_fd);
-	close_pair(q->user_timer, -1);
+	/* In a child the numbers may be others': fork copies descriptors before it copies memory, and a thread
+	 * of the parent may have made one in between. They are closed by exec or exit. */
+	if (!child) {
+		close_pair(q->epoll_fd, q->event_fd);
+		close_pair(q->user_epoll, q->user_fd);
+		close_pair(q->user_timer, -1);
+	}
 	fault_close(q->fault);
 	edge_pool_free(&q->edges);
 	slot_pool_free(&q->pool);
