@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* What can be done at once without waiting is done at once. */
+#include "submit.h"
+
+#include "../common/stats.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define RW_NOWAIT 0x8u
+#define ALWAYS_READY (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
+
+static int64_t transfer_now(const struct request *r)
+{
+	const struct iovec one = { (void *)(uintptr_t)r->buffer, r->size };
+	const struct iovec *iov = r->vector ? (const struct iovec *)(uintptr_t)r->buffer : &one;
+	long nr = r->write ? SYS_pwritev2 : SYS_preadv2;
+	long n = syscall(nr, r->fd, iov, r->vector ? r->size : 1, r->offset, 0,
+			 r->rw_flags | RW_NOWAIT);
+
+	return n < 0 ? -errno : n;
+}
+
+/* Of a read. A short one may have come to the end of the file, or of what is in memory: it is done
+ * again from its beginning by a call that waits. */
+static enum attempt judge_read(struct context *ctx, struct request *r, int64_t *result)
+{
+	bool asked = r->rw_flags & RW_NOWAIT;
+
+	if (*result == 0 || *result == (int64_t)r->bytes || (asked && *result > 0))
+		return ATTEMPT_DONE;
+	switch (*result) {
+	case -EBADF:
+		return ATTEMPT_FAIL;
+	case -EISDIR:
+	case -EINVAL:
+		*result = -EINVAL;
+		return ATTEMPT_FAIL;
+	case -ESPIPE:
+		r->kind = FILE_STREAM;
+		file_learn(ctx, r->fd, FILE_STREAM);
+		return ATTEMPT_QUEUE;
+	case -EAGAIN:
+		return asked ? ATTEMPT_DONE : ATTEMPT_QUEUE;
+	case -EOPNOTSUPP:
+		if (asked)
+			return ATTEMPT_FAIL;
+		if (!r->rw_flags) {
+			r->kind = FILE_PLAIN;
+			file_learn(ctx, r->fd, FILE_PLAIN);
+		}
+		return ATTEMPT_QUEUE;
+	case -EINTR:
+		return ATTEMPT_QUEUE;
+	default:
+		return *result < 0 ? ATTEMPT_DONE : ATTEMPT_QUEUE;
+	}
+}
+
+/* One that was in vain is a call more than the operation needs. */
+static enum attempt judge(struct context *ctx, struct request *r, int64_t *result)
+{
+	enum attempt outcome = r->write ? ATTEMPT_DONE : judge_read(ctx, r, result);
+
+	if (outcome != ATTEMPT_DONE)
+		shim_count_made(1);
+	return outcome;
+}
+
+static bool is_socket(int fd)
+{
+	struct stat st;
+
+	shim_count_made(1);
+	return !fstat(fd, &st) && S_ISSOCK(st.st_mode);
+}
+
+enum attempt attempt_transfer(struct context *ctx, struct request *r, bool held,
+			      int64_t *ret_result)
+{
+	if (!r->write && !held && file_believed(ctx, r->fd) == FILE_CACHED) {
+		r->kind = FILE_CACHED;
+		*ret_result = check_area(r) ? -EINVAL : transfer_now(r);
+		if (*ret_result != -ESPIPE)
+			return judge(ctx, r, ret_result);
+		file_learn(ctx, r->fd, FILE_UNKNOWN);
+	}
+	*ret_result = file_look(ctx, r);
+	if (!*ret_result)
+		*ret_result = check_area(r);
+	if (*ret_result)
+		return ATTEMPT_FAIL;
+	if (r->kind == FILE_STREAM && r->offset && is_socket(r->fd)) {
+		*ret_result = -ESPIPE; /* sockets look at the offset, pipes do not */
+		return ATTEMPT_DONE;
+	}
+	if (held || r->kind != FILE_CACHED || (r->write && !(r->rw_flags & RW_NOWAIT)))
+		return ATTEMPT_QUEUE;
+	*ret_result = transfer_now(r);
+	return judge(ctx, r, ret_result);
+}
+
+enum attempt attempt_poll(const struct request *r, int64_t *ret_result)
+{
+	struct pollfd p = { .fd = r->fd, .events = (short)r->buffer };
+	struct stat st;
+
+	*ret_result = check_descriptor(r->fd);
+	if (*ret_result)
+		return ATTEMPT_FAIL;
+	if (poll(&p, 1, 0) > 0) {
+		*ret_result = (unsigned short)p.revents;
+		return ATTEMPT_DONE;
+	}
+	shim_count_made(1);
+	/* A file that cannot be polled is always ready, unless that was not asked for. */
+	if (!(r->buffer & ALWAYS_READY) && !fstat(r->fd, &st) &&
+	    (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) {
+		*ret_result = -EINVAL;
+		return ATTEMPT_FAIL;
+	}
+	return ATTEMPT_QUEUE;
+}
+
+enum attempt attempt_sync(const struct request *r, int64_t *ret_result)
+{
+	struct stat st;
+
+	*ret_result = check_descriptor(r->fd);
+	if (*ret_result)
+		return ATTEMPT_FAIL;
+	shim_count_made(1);
+	if (!fstat(r->fd, &st) &&
+	    (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode)))
+		return ATTEMPT_QUEUE;
+	*ret_result = -EINVAL;
+	return ATTEMPT_FAIL;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* io_setup and io_destroy. */
+#include "context.h"
+
+#include "../common/stats.h"
+#include "polls.h"
+#include "reaper.h"
+#include "settle.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The kernel's: a ring of 256 MiB, and it makes room for twice what is asked for. */
+#define EVENTS_MOST (0x10000000u / sizeof(struct io_event) / 2)
+#define KICK_AGAIN_NS 1000000u
+#define DEPTH_MORE 64u
+#define DRAIN_AT_ONCE 16
+
+int context_setup(unsigned wanted, void **ret_ring)
+{
+	struct aio_ring *ring;
+	struct context *ctx;
+	int err;
+
+	if (!ret_ring)
+		return -EFAULT;
+	if (*ret_ring || !wanted || wanted > EVENTS_MOST)
+		return -EINVAL;
+	ring = ring_map(wanted);
+	if (!ring)
+		return -ENOMEM;
+	err = registry_add(ring, wanted, &ctx);
+	if (err) {
+		ring_unmap(ring);
+		return err;
+	}
+	*ret_ring = ring;
+	return 0;
+}
+
+int context_open_queue(struct context *ctx)
+{
+	struct asys_queue_options options;
+	size_t bytes = ctx->nr * sizeof(*ctx->operations);
+	void *mem;
+	int err;
+
+	if (ctx->queue)
+		return 0;
+	asys_queue_options_init(&options);
+	options.flags = ASYS_QUEUE_SHARED | ASYS_QUEUE_NONBLOCK;
+	/* What is in flight, as many kicks, and the watch of polls.c. */
+	options.depth = 2 * ctx->nr + DEPTH_MORE;
+	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		   -1, 0);
+	if (mem == MAP_FAILED)
+		return -ENOMEM;
+	err = asys_queue_open(&ctx->queue, &options);
+	if (err) {
+		munmap(mem, bytes);
+		return err == -ENOMEM ? err : -EAGAIN;
+	}
+	ctx->operations = mem;
+	registry_note_queue(ctx, ctx->queue);
+	shim_queue_opened(ctx->queue);
+	return 0;
+}
+
+void context_flush(struct context *ctx)
+{
+	if (!ctx->unflushed)
+		return;
+	ctx->unflushed = false;
+	asys_queue_flush(ctx->queue);
+}
+
+void context_tell(struct context *ctx)
+{
+	const uint64_t one = 1;
+
+	atomic_fetch_add(&ctx->news, 1);
+	if (ctx->idle)
+		futex_wake_all(&ctx->news);
+	if (ctx->news_fd >= 0 && write(ctx->news_fd, &one, sizeof(one)) < 0)
+		return; /* it is full, so it reads */
+}
+
+bool context_kick(struct context *ctx)
+{
+	bool kicked = false;
+
+	while (ctx->sleepers && ctx->kicks < ctx->kick_worth && ctx->kicks < ctx->nr) {
+		if (asys_error(asys_call(ctx->queue, SYS_getpid, 0, 0, 0, 0, 0, 0)))
+			break;
+		ctx->kicks++;
+		ctx->sent++;
+		kicked = true;
+	}
+	return kicked;
+}
+
+/* Everybody who is inside leaves, since the context is dead. */
+static void wait_until_empty(struct context *ctx)
+{
+	unsigned inside;
+
+	while ((inside = atomic_load(&ctx->references))) {
+		pthread_mutex_lock(&ctx->lock);
+		context_tell(ctx);
+		context_kick(ctx);
+		pthread_mutex_unlock(&ctx->lock);
+		if (ctx->queue)
+			asys_queue_flush(ctx->queue);
+		futex_sleep(&ctx->references, inside, KICK_AGAIN_NS);
+	}
+}
+
+static bool must_finish(const struct request *request)
+{
+	switch (request->opcode) {
+	case IOCB_CMD_FSYNC:
+	case IOCB_CMD_FDSYNC:
+		return true;
+	default:
+		return request->write && request->kind != FILE_STREAM;
+	}
+}
+
+/* Until nothing is in flight; nobody gets the events. */
+static void drain(struct context *ctx)
+{
+	struct asys_event ends[DRAIN_AT_ONCE];
+	struct io_event event;
+	int n, eventfd;
+
+	while (ctx->sent) {
+		context_flush(ctx);
+		pthread_mutex_unlock(&ctx->lock);
+		n = asys_queue_get_many(ctx->queue, ends, DRAIN_AT_ONCE, 1, KICK_AGAIN_NS);
+		pthread_mutex_lock(&ctx->lock);
+		for (int k = 0; k < n; k++)
+			if (settle(ctx, &ends[k], &event, &eventfd))
+				context_unreserve(ctx);
+	}
+}
+
+void context_finish(struct context *ctx)
+{
+	struct operation *op, *next;
+
+	if (!ctx->queue)
+		return;
+	poll_stop(ctx);
+	op = ctx->newest;
+	for (; op; op = next) {
+		next = op->next;
+		if (must_finish(&op->request))
+			continue;
+		if (op->blockers)
+			operation_drop(ctx, op);
+		else
+			asys_queue_cancel(ctx->queue, op->id);
+	}
+	drain(ctx);
+}
+
+static void take_apart(struct context *ctx)
+{
+	if (ctx->queue) {
+		shim_queue_closing(ctx->queue);
+		registry_note_queue(ctx, NULL);
+		asys_queue_close(ctx->queue);
+		munmap(ctx->operations, ctx->nr * sizeof(*ctx->operations));
+	}
+	poll_close(ctx);
+	if (ctx->news_fd >= 0)
+		close(ctx->news_fd);
+}
+
+int context_destroy(void *ring)
+{
+	struct context *ctx;
+
+	if (!registry_remove(ring, &ctx))
+		return -EINVAL;
+	wait_until_empty(ctx);
+	reaper_stop(ctx);
+	pthread_mutex_lock(&ctx->lock);
+	context_finish(ctx);
+	pthread_mutex_unlock(&ctx->lock);
+	take_apart(ctx);
+	ring_unmap(ring);
+	registry_free(ctx);
+	return 0;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* io_getevents. */
+#include "getevents.h"
+
+#include "../common/errno.h"
+#include "../common/stats.h"
+#include "eventfd.h"
+#include "rent.h"
+#include "settle.h"
+#include "symbols.h"
+
+#define ENDS_AT_ONCE 64u
+#define SECOND_NS 1000000000ull
+/* Always with a limit: without one, a futex goes on after a handler with SA_RESTART, and io_getevents
+ * must not. */
+#define LONG_NS (1000000 * SECOND_NS)
+
+uint64_t until_from(const struct timespec *timeout)
+{
+	int64_t ns;
+
+	if (!timeout)
+		return UINT64_MAX;
+	if (__builtin_mul_overflow((int64_t)timeout->tv_sec, (int64_t)SECOND_NS, &ns) ||
+	    __builtin_add_overflow(ns, (int64_t)timeout->tv_nsec, &ns) || ns < 0)
+		return UINT64_MAX;
+	return ns ? asys_now() + (uint64_t)ns : 0;
+}
+
+uint64_t time_left(uint64_t until_ns)
+{
+	uint64_t now;
+
+	if (!until_ns || until_ns == UINT64_MAX)
+		return until_ns;
+	now = asys_now();
+	return now < until_ns ? until_ns - now : 0;
+}
+
+void get_from_ring(struct context *ctx, struct getting *get)
+{
+	if (get->got < get->most) /* else there may be no array at all */
+		get->got += ring_take(ctx->events, get->events + get->got, get->most - get->got);
+}
+
+static void settle_all(struct context *ctx, const struct asys_event *ends, int n,
+		       struct getting *get)
+{
+	struct io_event event;
+	int eventfd;
+
+	for (int k = 0; k < n; k++) {
+		if (!settle(ctx, &ends[k], &event, &eventfd))
+			continue;
+		get->events[get->got++] = event;
+		context_unreserve(ctx);
+		if (eventfd >= 0)
+			eventfd_tell(eventfd, 1);
+	}
+	context_flush(ctx);
+}
+
+static unsigned room(const struct getting *get)
+{
+	unsigned left = get->most - get->got;
+
+	return left < ENDS_AT_ONCE ? left : ENDS_AT_ONCE;
+}
+
+/* Again only after as much as there was room for: threads that have taken events wait for the lock. */
+void get_from_queue(struct context *ctx, struct getting *get)
+{
+	struct asys_event ends[ENDS_AT_ONCE];
+	unsigned most;
+	int n;
+
+	do {
+		most = room(get);
+		n = asys_queue_get_many(ctx->queue, ends, most, 0, 0);
+		settle_all(ctx, ends, n, get);
+	} while (n > 0 && (unsigned)n == most && ctx->sent && room(get));
+}
+
+/* The lock is let go while it sleeps. 0 or -EINTR. */
+static int sleep_in_queue(struct context *ctx, struct getting *get, uint64_t left)
+{
+	struct asys_event ends[ENDS_AT_ONCE];
+	unsigned most = room(get), least = get->least - get->got;
+	int n;
+
+	if (ctx->held)
+		least = 1; /* which may let others start */
+	least = least < most ? least : most;
+	ctx->sleepers++;
+	ctx->kick_worth += least;
+	pthread_mutex_unlock(&ctx->lock);
+	n = asys_queue_get_many(ctx->queue, ends, most, least, left < LONG_NS ? left : LONG_NS);
+	pthread_mutex_lock(&ctx->lock);
+	ctx->sleepers--;
+	ctx->kick_worth -= least;
+	settle_all(ctx, ends, n, get);
+	return n < 0 ? n : 0;
+}
+
+static int sleep_for_news(struct context *ctx, uint64_t left)
+{
+	uint32_t news = atomic_load(&ctx->news);
+	long err;
+
+	ctx->idle++;
+	pthread_mutex_unlock(&ctx->lock);
+	err = futex_sleep(&ctx->news, news, left);
+	pthread_mutex_lock(&ctx->lock);
+	ctx->idle--;
+	return err == -EINTR ? -EINTR : 0;
+}
+
+/* With the lock. 0, -EINTR, or -EINVAL when the context is being destroyed. */
+static int get_all(struct context *ctx, struct getting *get)
+{
+	bool reaping = atomic_load_explicit(&ctx->reaping, memory_order_relaxed);
+	uint64_t left;
+	int err = 0;
+
+	rent_visited(ctx);
+	get_from_ring(ctx, get);
+	/* Not before a sleep in the queue, which runs quick calls here instead of waking threads. */
+	if (!reaping && ctx->sent && get->got < get->most &&
+	    (get->got >= get->least || !get->until_ns)) {
+		get_from_queue(ctx, get);
+		get_from_ring(ctx, get);
+	}
+	while (!err && get->got < get->least && (left = time_left(get->until_ns))) {
+		if (atomic_load(&ctx->dead))
+			return -EINVAL;
+		if (!atomic_load(&ctx->reaping) && ctx->sent)
+			err = sleep_in_queue(ctx, get, left);
+		else
+			err = sleep_for_news(ctx, left);
+		get_from_ring(ctx, get);
+	}
+	return err;
+}
+
+void get_leave(struct context *ctx)
+{
+	bool kicked = ring_count(ctx->events) && context_kick(ctx);
+
+	pthread_mutex_unlock(&ctx->lock);
+	if (kicked)
+		asys_queue_flush(ctx->queue);
+}
+
+/* As in libaio itself, which then does not look at the other arguments. */
+static bool nothing_there(struct context *ctx, const struct timespec *timeout)
+{
+	return timeout && !timeout->tv_sec && !timeout->tv_nsec && !ring_count(ctx->events);
+}
+
+int shim_io_getevents(void *ring, long least, long most, struct io_event *events,
+		      struct timespec *timeout)
+{
+	SHIM_KEEP_ERRNO;
+	struct getting get = { .events = events };
+	struct context *ctx = context_enter(ring);
+	int err;
+
+	shim_count_native(1);
+	if (!ctx)
+		return -EINVAL;
+	if (least < 0 || least > most) {
+		err = nothing_there(ctx, timeout) ? 0 : -EINVAL;
+		context_leave(ctx);
+		return err;
+	}
+	get.most = most < INT32_MAX ? (unsigned)most : INT32_MAX;
+	get.least = least < INT32_MAX ? (unsigned)least : INT32_MAX;
+	get.until_ns = least ? until_from(timeout) : 0;
+	pthread_mutex_lock(&ctx->lock);
+	err = get_all(ctx, &get);
+	get_leave(ctx);
+	context_leave(ctx);
+	return get.got ? (int)get.got : err;
+}

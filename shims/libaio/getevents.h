@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LIBAIO_GETEVENTS_H
+#define LIBAIO_GETEVENTS_H
+
+#include "context.h"
+
+#include <time.h>
+
+/* What one io_getevents has and wants. */
+struct getting {
+	struct io_event *events; /* the program's */
+	unsigned most, least, got;
+	uint64_t until_ns; /* CLOCK_MONOTONIC; UINT64_MAX: no limit; 0: do not wait */
+};
+
+/* The kernel takes a time before now for one that never comes. */
+uint64_t until_from(const struct timespec *timeout);
+/* 0 when it has passed. */
+uint64_t time_left(uint64_t until_ns);
+
+/* With the lock. What is in the ring; and what the queue has, without waiting. */
+void get_from_ring(struct context *ctx, struct getting *get);
+void get_from_queue(struct context *ctx, struct getting *get);
+/* With the lock, which it lets go; afterwards nobody sleeps in vain. */
+void get_leave(struct context *ctx);
+
+#endif

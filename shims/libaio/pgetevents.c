@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * io_pgetevents: the signal mask holds while it sleeps, and only then, in one step. Sleeping in the
+ * queue or on `news` cannot do that, so this one sleeps in ppoll: on the queue's descriptor, and on an
+ * eventfd that is written whenever `news` changes.
+ */
+#include "../common/errno.h"
+#include "../common/stats.h"
+#include "getevents.h"
+#include "rent.h"
+#include "symbols.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define SECOND_NS 1000000000ull
+
+static int open_news(struct context *ctx)
+{
+	if (ctx->news_fd < 0)
+		ctx->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return ctx->news_fd < 0 ? -EAGAIN : 0;
+}
+
+/* With the lock, which it lets go while it sleeps. */
+static int sleep_masked(struct context *ctx, uint64_t left, const sigset_t *mask)
+{
+	struct pollfd fds[2] = { { .fd = ctx->news_fd, .events = POLLIN }, { .fd = -1 } };
+	struct timespec limit;
+	uint64_t count;
+	int n;
+
+	if (ctx->queue && !atomic_load(&ctx->reaping))
+		fds[1] = (struct pollfd){ .fd = asys_queue_fd(ctx->queue), .events = POLLIN };
+	limit.tv_sec = (time_t)(left / SECOND_NS);
+	limit.tv_nsec = (long)(left % SECOND_NS);
+	pthread_mutex_unlock(&ctx->lock);
+	n = ppoll(fds, 2, left == UINT64_MAX ? NULL : &limit, mask);
+	if (n < 0)
+		n = errno == EINTR ? -EINTR : 0;
+	else if (fds[0].revents && read(ctx->news_fd, &count, sizeof(count)) < 0)
+		n = 0; /* another thread read it */
+	pthread_mutex_lock(&ctx->lock);
+	return n < 0 ? n : 0;
+}
+
+static int get_masked(struct context *ctx, struct getting *get, const sigset_t *mask)
+{
+	int err = open_news(ctx);
+	uint64_t left;
+
+	rent_visited(ctx);
+	while (!err) {
+		get_from_ring(ctx, get);
+		if (!atomic_load(&ctx->reaping) && ctx->sent && get->got < get->most) {
+			get_from_queue(ctx, get);
+			get_from_ring(ctx, get);
+		}
+		left = time_left(get->until_ns);
+		if (get->got >= get->least || !left)
+			break;
+		if (atomic_load(&ctx->dead))
+			return -EINVAL;
+		err = sleep_masked(ctx, left, mask);
+	}
+	return err;
+}
+
+int shim_io_pgetevents(void *ring, long least, long most, struct io_event *events,
+		       struct timespec *timeout, sigset_t *mask)
+{
+	SHIM_KEEP_ERRNO;
+	struct getting get = { .events = events };
+	struct context *ctx;
+	int err;
+
+	if (!mask)
+		return shim_io_getevents(ring, least, most, events, timeout);
+	shim_count_native(1);
+	ctx = context_enter(ring);
+	if (!ctx)
+		return -EINVAL;
+	if (least < 0 || least > most) {
+		context_leave(ctx);
+		return -EINVAL;
+	}
+	get.most = most < INT32_MAX ? (unsigned)most : INT32_MAX;
+	get.least = least < INT32_MAX ? (unsigned)least : INT32_MAX;
+	get.until_ns = least ? until_from(timeout) : 0;
+	pthread_mutex_lock(&ctx->lock);
+	err = get_masked(ctx, &get, mask);
+	get_leave(ctx);
+	context_leave(ctx);
+	return get.got ? (int)get.got : err;
+}

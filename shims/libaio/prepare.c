@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What kind of file a descriptor is, and which system call an operation becomes.
+ *
+ * Belief. Whether a file goes through the page cache is asked once in TRUSTED operations; in between a
+ * read is attempted on that belief alone. The attempt itself says whether the descriptor is open, has
+ * the mode and has offsets. If the program has put another file under the number meanwhile, what may
+ * be wrong is only that one O_DIRECT: up to TRUSTED reads then wait for the disk in io_submit. All that
+ * is queued was asked for its mode at its submission.
+ *
+ * Calls. asys learns what a call costs by its number, and sends numbers that may wait for ever to
+ * io_uring; so the number says what is known already:
+ *
+ *   page cache, not there (the attempt said so); O_DIRECT; flags    preadv2, pwritev2: io_uring
+ *   to the page cache; no attempt possible                          pwrite64, pread64: who waits, threads
+ *   pipe, socket                                                    read, write
+ */
+#include "submit.h"
+
+#include "../common/stats.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TRUSTED 32u
+
+/* A word: number, kind, how often it may still be believed. Threads may lose each other's changes. */
+static uint64_t pack(int fd, enum file_kind kind, unsigned left)
+{
+	return (uint64_t)(uint32_t)fd << 32 | (uint64_t)kind << 8 | left;
+}
+
+enum file_kind file_believed(struct context *ctx, int fd)
+{
+	_Atomic uint64_t *word = &ctx->files[(unsigned)fd % FILE_CACHE];
+	uint64_t value = atomic_load_explicit(word, memory_order_relaxed);
+
+	if (value >> 32 != (uint32_t)fd || !(value & 0xff))
+		return FILE_UNKNOWN;
+	atomic_store_explicit(word, value - 1, memory_order_relaxed);
+	return (enum file_kind)(value >> 8 & 0xff);
+}
+
+void file_learn(struct context *ctx, int fd, enum file_kind kind)
+{
+	atomic_store_explicit(&ctx->files[(unsigned)fd % FILE_CACHE], pack(fd, kind, TRUSTED),
+			      memory_order_relaxed);
+}
+
+/* An empty read asks for mode and offsets; an empty write might wait for a lock. */
+static int find_stream(const struct request *r, bool *ret_stream)
+{
+	*ret_stream = false;
+	shim_count_made(1);
+	if (r->write) {
+		*ret_stream = lseek(r->fd, 0, SEEK_CUR) < 0 && errno == ESPIPE;
+		return 0;
+	}
+	if (pread(r->fd, NULL, 0, 0) >= 0)
+		return 0;
+	*ret_stream = errno == ESPIPE;
+	return errno == EISDIR || errno == EINVAL ? -EINVAL : 0;
+}
+
+int file_look(struct context *ctx, struct request *r)
+{
+	enum file_kind believed = file_believed(ctx, r->fd);
+	int flags = fcntl(r->fd, F_GETFL), err;
+	bool stream = false;
+
+	shim_count_made(1);
+	if (flags < 0 || (flags & O_PATH) ||
+	    (flags & O_ACCMODE) == (r->write ? O_RDONLY : O_WRONLY) ||
+	    (flags & O_ACCMODE) == O_ACCMODE)
+		return -EBADF;
+	r->append = flags & O_APPEND;
+	if (believed == FILE_UNKNOWN || believed == FILE_STREAM || believed == FILE_EVENTFD) {
+		err = find_stream(r, &stream);
+		if (err)
+			return err;
+	}
+	if (stream)
+		r->kind = FILE_STREAM;
+	else if (flags & O_DIRECT)
+		r->kind = FILE_DIRECT;
+	else
+		r->kind = believed == FILE_PLAIN ? FILE_PLAIN : FILE_CACHED;
+	if (believed != r->kind)
+		file_learn(ctx, r->fd, (enum file_kind)r->kind);
+	return 0;
+}
+
+int prepare_memory(struct operation *op)
+{
+	const struct request *r = &op->request;
+
+	op->copied = NULL;
+	op->one = (struct iovec){ (void *)(uintptr_t)r->buffer, r->size };
+	if (!r->vector)
+		return 0;
+	op->one = (struct iovec){ NULL, 0 };
+	if (r->size == 1)
+		op->one = *(const struct iovec *)(uintptr_t)r->buffer;
+	if (r->size <= 1)
+		return 0;
+	op->copied = malloc(r->size * sizeof(*op->copied));
+	if (!op->copied)
+		return -ENOMEM;
+	memcpy(op->copied, (const void *)(uintptr_t)r->buffer, r->size * sizeof(*op->copied));
+	return 0;
+}
+
+static uint32_t number_for(const struct request *r, bool vector)
+{
+	if (r->kind == FILE_STREAM) {
+		if (vector)
+			return r->write ? SYS_writev : SYS_readv;
+		return r->write ? SYS_write : SYS_read;
+	}
+	if (vector)
+		return r->write ? SYS_pwritev : SYS_preadv;
+	return r->write ? SYS_pwrite64 : SYS_pread64;
+}
+
+static bool by_flags_call(const struct request *r)
+{
+	if (r->rw_flags || (r->kind == FILE_DIRECT))
+		return true;
+	return r->kind == FILE_CACHED && !r->write;
+}
+
+static void prepare_transfer(const struct operation *op, struct asys_call *call)
+{
+	const struct request *r = &op->request;
+	const struct iovec *iov = op->copied ? op->copied : &op->one;
+	uint64_t count = op->copied ? r->size : 1;
+
+	call->arg[0] = (uint64_t)r->fd;
+	call->arg[3] = (uint64_t)r->offset;
+	if (by_flags_call(r)) {
+		call->nr = r->write ? SYS_pwritev2 : SYS_preadv2;
+		call->arg[1] = (uintptr_t)iov;
+		call->arg[2] = count;
+		call->arg[3] = r->kind == FILE_STREAM ? UINT64_MAX : (uint64_t)r->offset;
+		call->arg[5] = r->rw_flags;
+		return;
+	}
+	call->nr = number_for(r, op->copied);
+	call->arg[1] = op->copied ? (uintptr_t)iov : (uintptr_t)op->one.iov_base;
+	call->arg[2] = op->copied ? count : op->one.iov_len;
+	if (r->kind == FILE_STREAM)
+		call->arg[3] = 0;
+}
+
+void prepare_call(const struct operation *op, struct asys_call *call)
+{
+	const struct request *r = &op->request;
+
+	*call = (struct asys_call){ .user = (uintptr_t)op };
+	if (r->high)
+		call->flags |= ASYS_CALL_HIGH;
+	if (r->low)
+		call->flags |= ASYS_CALL_LOW;
+	switch (r->opcode) {
+	case IOCB_CMD_FSYNC:
+		call->nr = SYS_fsync;
+		call->arg[0] = (uint64_t)r->fd;
+		break;
+	case IOCB_CMD_FDSYNC:
+		call->nr = SYS_fdatasync;
+		call->arg[0] = (uint64_t)r->fd;
+		break;
+	default:
+		prepare_transfer(op, call);
+	}
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread of the shim's own, for what cannot wait until the program comes back. It begins when it is
+ * first needed, for one of two things:
+ *
+ *   reaping     It sits in the queue, puts events into the ring and tells eventfds. From then on
+ *               nobody else enters the queue, and the ring has its magic number.
+ *   attending   Calls were left to the program (rent.h), or operations are held (order.h), which are
+ *               sent when events of others are settled. If the program does not come to get events
+ *               within ATTEND_NS, the thread starts the ones and settles the others, into the ring.
+ *               Otherwise it leaves the queue alone.
+ */
+#ifndef LIBAIO_REAPER_H
+#define LIBAIO_REAPER_H
+
+#include "context.h"
+
+/* With the lock. Starts reaping; -EAGAIN. */
+int reaper_start(struct context *ctx);
+/* With the lock. From now on it looks whether the program comes. False: there is no thread that could, or
+ * it is reaping. */
+bool reaper_attend(struct context *ctx);
+/* With the lock, after something was sent. */
+void reaper_has_work(struct context *ctx);
+/* The context is dead and nobody is inside. */
+void reaper_stop(struct context *ctx);
+
+#endif

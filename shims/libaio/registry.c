@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which pointers are contexts.
+ *
+ * The places are in a mapping that a child finds empty (MADV_WIPEONFORK), also after a raw clone: no
+ * context, and locks that are free. A place is never given back to the system, so a thread that comes
+ * with an old pointer may look at it: it takes a reference first and then looks whether the place still
+ * has that ring (A7); io_destroy takes the ring away first and then waits for the references.
+ *
+ *   enter                                    remove
+ *   references + 1, seq_cst                  ring = NULL, seq_cst
+ *   ring == pointer? (seq_cst) else - 1      references == 0? (seq_cst) else sleep
+ *
+ * Looking for a pointer costs a comparison with each place up to the highest in use, the last one found
+ * first: programs have few contexts.
+ */
+#include "context.h"
+#include "rent.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* asys has names for 1023 queues. */
+#define PLACES 1000u
+
+struct registry {
+	pthread_mutex_t lock;
+	atomic_uint high; /* places used so far */
+	unsigned events;  /* that all contexts asked for */
+	struct context places[PLACES];
+};
+
+static struct registry *registry;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static _Thread_local unsigned last;
+
+/* Not wiped: a child frees its copies. */
+static _Atomic(struct asys_queue *) queues[PLACES];
+
+static void child_closes(void)
+{
+	for (unsigned i = 0; i < PLACES; i++)
+		asys_queue_close(atomic_exchange(&queues[i], NULL));
+}
+
+static void map_registry(void)
+{
+	void *mem = mmap(NULL, sizeof(*registry), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mem == MAP_FAILED)
+		return;
+	madvise(mem, sizeof(*registry), MADV_WIPEONFORK);
+	pthread_atfork(NULL, NULL, child_closes);
+	registry = mem;
+}
+
+/* What the system allows one program: the kernel's limit, though it does not count ours. */
+static unsigned most_events(void)
+{
+	FILE *file = fopen("/proc/sys/fs/aio-max-nr", "re");
+	unsigned most = 65536;
+
+	if (!file)
+		return most;
+	if (fscanf(file, "%u", &most) != 1)
+		most = 65536;
+	fclose(file);
+	return most;
+}
+
+static void place_init(struct context *ctx, unsigned index, unsigned wanted, struct aio_ring *ring)
+{
+	pthread_mutexattr_t attr;
+
+	memset(ctx->files, 0, sizeof(ctx->files));
+	ctx->index = index;
+	ctx->wanted_events = wanted;
+	ctx->nr = ring->nr;
+	ctx->events = ring;
+	ctx->queue = NULL;
+	ctx->operations = ctx->unused = ctx->newest = NULL;
+	ctx->fresh = ctx->held = ctx->sent = 0;
+	ctx->deferred = ctx->submitted = false;
+	ctx->for_ring = 0;
+	ctx->visits = ctx->sent_at_ns = ctx->quiet = 0;
+	ctx->return_ns = RETURN_MOST_NS;
+	ctx->idle = ctx->sleepers = ctx->kick_worth = ctx->kicks = 0;
+	ctx->news_fd = ctx->epoll_fd = -1;
+	ctx->watching = ctx->reaper_idle = ctx->has_thread = ctx->unflushed = false;
+	atomic_store(&ctx->active, 0);
+	atomic_store(&ctx->writes, 0);
+	atomic_store(&ctx->reaping, false);
+	atomic_store(&ctx->dead, false);
+	/* Held for moments: worth a short spin, where there is such a kind. */
+	pthread_mutexattr_init(&attr);
+#ifdef __GLIBC__
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+	pthread_mutex_init(&ctx->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+}
+
+/* A free place that nobody is looking at. */
+static struct context *find_free(void)
+{
+	for (unsigned i = 0; i < PLACES; i++) {
+		struct context *ctx = &registry->places[i];
+
+		if (!atomic_load(&ctx->ring) && !atomic_load(&ctx->dead)) {
+			if (i >= atomic_load(&registry->high))
+				atomic_store(&registry->high, i + 1);
+			ctx->index = i;
+			return ctx;
+		}
+	}
+	return NULL;
+}
+
+int registry_add(struct aio_ring *ring, unsigned wanted, struct context **ret_ctx)
+{
+	unsigned most = most_events();
+	struct context *ctx = NULL;
+	int err = -EAGAIN;
+
+	pthread_once(&once, map_registry);
+	if (!registry)
+		return -ENOMEM;
+	pthread_mutex_lock(&registry->lock);
+	if (wanted <= most && registry->events <= most - wanted)
+		ctx = find_free();
+	if (ctx) {
+		registry->events += wanted;
+		place_init(ctx, ctx->index, wanted, ring);
+		atomic_store(&ctx->ring, ring);
+		*ret_ctx = ctx;
+		err = 0;
+	}
+	pthread_mutex_unlock(&registry->lock);
+	return err;
+}
+
+static bool try_enter(struct context *ctx, const void *ring)
+{
+	if (atomic_load_explicit(&ctx->ring, memory_order_relaxed) != ring)
+		return false;
+	atomic_fetch_add(&ctx->references, 1);
+	if (atomic_load(&ctx->ring) == ring)
+		return true;
+	context_leave(ctx);
+	return false;
+}
+
+struct context *context_enter(const void *ring)
+{
+	unsigned high;
+
+	if (!ring || !registry)
+		return NULL;
+	high = atomic_load_explicit(&registry->high, memory_order_acquire);
+	if (last < high && try_enter(&registry->places[last], ring))
+		return &registry->places[last];
+	for (unsigned i = 0; i < high; i++) {
+		if (try_enter(&registry->places[i], ring)) {
+			last = i;
+			return &registry->places[i];
+		}
+	}
+	return NULL;
+}
+
+void context_leave(struct context *ctx)
+{
+	if (atomic_fetch_sub(&ctx->references, 1) == 1 && atomic_load(&ctx->dead))
+		futex_wake_all(&ctx->references);
+}
+
+bool registry_remove(const void *ring, struct context **ret_ctx)
+{
+	struct context *ctx = context_enter(ring);
+	struct aio_ring *mine;
+	bool removed;
+
+	if (!ctx)
+		return false;
+	mine = atomic_load(&ctx->ring);
+	atomic_store(&ctx->dead, true);
+	removed = mine == ring && atomic_compare_exchange_strong(&ctx->ring, &mine, NULL);
+	context_leave(ctx);
+	if (removed)
+		*ret_ctx = ctx;
+	return removed;
+}
+
+void registry_free(struct context *ctx)
+{
+	pthread_mutex_lock(&registry->lock);
+	registry->events -= ctx->wanted_events;
+	pthread_mutex_destroy(&ctx->lock);
+	atomic_store(&queues[ctx->index], NULL);
+	atomic_store(&ctx->dead, false);
+	pthread_mutex_unlock(&registry->lock);
+}
+
+struct context *registry_next(unsigned *index)
+{
+	while (registry && *index < atomic_load(&registry->high)) {
+		struct context *ctx = &registry->places[(*index)++];
+		const struct aio_ring *ring = atomic_load(&ctx->ring);
+
+		if (ring && try_enter(ctx, ring))
+			return ctx;
+	}
+	return NULL;
+}
+
+void registry_note_queue(const struct context *ctx, struct asys_queue *queue)
+{
+	atomic_store(&queues[ctx->index], queue);
+}
+
+/* Always with a limit: without one, the kernel would go on after a handler with SA_RESTART. */
+long futex_sleep(const _Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns)
+{
+	const uint64_t most = 1000000ull * 1000000000;
+	struct timespec limit;
+
+	if (timeout_ns > most)
+		timeout_ns = most;
+	limit.tv_sec = (time_t)(timeout_ns / 1000000000);
+	limit.tv_nsec = (long)(timeout_ns % 1000000000);
+	if (syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &limit, NULL, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+void futex_wake_all(const _Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+static size_t page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The kernel keeps a few for every processor, twice, two more for the empty place, and fills pages. */
+static size_t bytes_for(unsigned wanted)
+{
+	size_t least = 4 * (size_t)sysconf(_SC_NPROCESSORS_CONF), events, bytes;
+
+	events = 2 * (wanted > least ? wanted : least) + 2;
+	bytes = sizeof(struct aio_ring) + events * sizeof(struct io_event);
+	return (bytes + page_size() - 1) & ~(page_size() - 1);
+}
+
+static uint32_t events_in(size_t bytes)
+{
+	return (uint32_t)((bytes - sizeof(struct aio_ring)) / sizeof(struct io_event));
+}
+
+struct aio_ring *ring_map(unsigned wanted)
+{
+	size_t bytes = bytes_for(wanted);
+	struct aio_ring *ring =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (ring == MAP_FAILED)
+		return NULL;
+	madvise(ring, bytes, MADV_WIPEONFORK);
+	ring->nr = events_in(bytes);
+	ring->compat = AIO_RING_COMPAT;
+	ring->header_length = sizeof(*ring);
+	return ring;
+}
+
+void ring_unmap(struct aio_ring *ring)
+{
+	size_t bytes = sizeof(*ring) + (size_t)ring->nr * sizeof(struct io_event);
+
+	munmap(ring, (bytes + page_size() - 1) & ~(page_size() - 1));
+}
+
+/* The program may have put anything there, so nothing here leaves the ring whatever it is. */
+static uint32_t within(const struct aio_ring *ring, uint32_t place)
+{
+	return place < ring->nr ? place : place % ring->nr;
+}
+
+uint32_t ring_count(const struct aio_ring *ring)
+{
+	uint32_t head = within(ring, atomic_load_explicit(&ring->head, memory_order_acquire));
+	uint32_t tail = within(ring, atomic_load_explicit(&ring->tail, memory_order_acquire));
+
+	return tail >= head ? tail - head : ring->nr - head + tail;
+}
+
+void ring_put(struct aio_ring *ring, const struct io_event *event)
+{
+	uint32_t tail = within(ring, atomic_load_explicit(&ring->tail, memory_order_relaxed));
+
+	ring->events[tail] = *event;
+	tail = tail + 1 < ring->nr ? tail + 1 : 0;
+	atomic_store_explicit(&ring->tail, tail, memory_order_release);
+}
+
+unsigned ring_take(struct aio_ring *ring, struct io_event *ret_events, unsigned most)
+{
+	uint32_t head = within(ring, atomic_load_explicit(&ring->head, memory_order_relaxed));
+	uint32_t tail = within(ring, atomic_load_explicit(&ring->tail, memory_order_acquire));
+	unsigned n = 0;
+
+	while (n < most && head != tail) {
+		ret_events[n++] = ring->events[head];
+		head = head + 1 < ring->nr ? head + 1 : 0;
+	}
+	if (n)
+		atomic_store_explicit(&ring->head, head, memory_order_release);
+	return n;
+}

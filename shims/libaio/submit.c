@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* io_submit. */
+#include "submit.h"
+
+#include "../common/stats.h"
+#include "eventfd.h"
+#include "order.h"
+#include "polls.h"
+#include "reaper.h"
+#include "rent.h"
+#include "settle.h"
+#include "symbols.h"
+
+#include "../common/errno.h"
+
+int submit_send(struct context *ctx, struct operation *op)
+{
+	struct asys_call call;
+	int err;
+
+	prepare_call(op, &call);
+	op->id = asys_send(ctx->queue, &call);
+	err = asys_error(op->id);
+	if (!err)
+		ctx->sent++;
+	return err;
+}
+
+void submit_released(struct context *ctx, struct operation *op)
+{
+	struct io_event event;
+	int eventfd, err = submit_send(ctx, op);
+
+	ctx->unflushed = true;
+	if (!err)
+		return;
+	operation_end(ctx, op, err, &event, &eventfd);
+	ring_put(ctx->events, &event);
+	context_unreserve(ctx);
+	if (eventfd >= 0)
+		eventfd_tell(eventfd, 1);
+	context_tell(ctx);
+}
+
+/* Sent, or held until what it comes after is over. */
+static int start(struct context *ctx, struct operation *op)
+{
+	op->blockers = order_count(ctx, op->next, &op->request);
+	if (!op->blockers)
+		return submit_send(ctx, op);
+	ctx->held++;
+	reaper_attend(ctx);
+	return 0;
+}
+
+/* With the lock. */
+static int queue_request(struct context *ctx, const struct request *r)
+{
+	struct operation *op;
+	int err = context_open_queue(ctx);
+
+	if (!err && r->eventfd >= 0)
+		err = reaper_start(ctx);
+	if (err)
+		return err;
+	op = operation_take(ctx, r);
+	err = prepare_memory(op);
+	if (!err)
+		err = r->opcode == IOCB_CMD_POLL ? poll_start(ctx, op) : start(ctx, op);
+	if (err) {
+		operation_give_back(ctx, op);
+		return err;
+	}
+	rent_note(ctx, r);
+	reaper_has_work(ctx);
+	if (ctx->idle)
+		context_tell(ctx);
+	return 0;
+}
+
+static void finish_now(struct context *ctx, const struct request *r, int64_t result)
+{
+	const struct io_event event = { r->data, r->obj, result, 0 };
+
+	ring_put(ctx->events, &event);
+	context_unreserve(ctx);
+	if (r->eventfd >= 0)
+		eventfd_tell(r->eventfd, 1);
+	context_tell(ctx);
+}
+
+static enum attempt attempt(struct context *ctx, struct request *r, bool held, int64_t *ret_result)
+{
+	switch (r->opcode) {
+	case IOCB_CMD_POLL:
+		return attempt_poll(r, ret_result);
+	case IOCB_CMD_FSYNC:
+	case IOCB_CMD_FDSYNC:
+		return attempt_sync(r, ret_result);
+	default:
+		return attempt_transfer(ctx, r, held, ret_result);
+	}
+}
+
+static int check(struct context *ctx, const struct iocb *iocb, struct request *ret_request)
+{
+	int err = check_request(iocb, ret_request), first;
+
+	if (!err && ret_request->eventfd >= 0 &&
+	    file_believed(ctx, ret_request->eventfd) == FILE_EVENTFD)
+		return 0;
+
+	if (!err && ret_request->eventfd < 0)
+		return 0;
+	first = check_descriptor(ret_request->fd);
+	if (!first && ret_request->eventfd >= 0)
+		first = check_eventfd(ret_request->eventfd);
+	if (!first && ret_request->eventfd >= 0)
+		file_learn(ctx, ret_request->eventfd, FILE_EVENTFD);
+	return first ? first : err;
+}
+
+static void count(const struct request *r)
+{
+	static const uint8_t ops[] = {
+		[IOCB_CMD_PREAD] = SHIM_READ,  [IOCB_CMD_PWRITE] = SHIM_WRITE,
+		[IOCB_CMD_FSYNC] = SHIM_FSYNC, [IOCB_CMD_FDSYNC] = SHIM_FSYNC,
+		[IOCB_CMD_POLL] = SHIM_POLL,   [IOCB_CMD_NOOP] = SHIM_NOOP,
+		[IOCB_CMD_PREADV] = SHIM_READ, [IOCB_CMD_PWRITEV] = SHIM_WRITE,
+	};
+
+	shim_count((enum shim_op)ops[r->opcode], 1);
+}
+
+/* Something in flight has to end before. What other threads submit meanwhile has no order to this. */
+static bool must_wait(struct context *ctx, const struct request *r)
+{
+	bool wait;
+
+	if (!atomic_load_explicit(&ctx->writes, memory_order_relaxed))
+		return false;
+	pthread_mutex_lock(&ctx->lock);
+	wait = order_count(ctx, ctx->newest, r);
+	pthread_mutex_unlock(&ctx->lock);
+	return wait;
+}
+
+/* How it went, of what was not refused. */
+#define DONE 0
+#define QUEUED 1
+#define WOKE 2 /* somebody, who needs a flush to notice */
+
+static int accept_one(struct context *ctx, struct request *r)
+{
+	int how = QUEUED;
+	bool wait = must_wait(ctx, r);
+	int64_t result = 0;
+	enum attempt outcome = attempt(ctx, r, wait, &result);
+	int err = 0;
+
+	if (outcome == ATTEMPT_FAIL)
+		return (int)result;
+	pthread_mutex_lock(&ctx->lock);
+	if (outcome == ATTEMPT_QUEUE) {
+		err = queue_request(ctx, r);
+	} else {
+		shim_count_done(1);
+		finish_now(ctx, r, result);
+		how = context_kick(ctx) ? WOKE : DONE;
+	}
+	pthread_mutex_unlock(&ctx->lock);
+	return err ? err : how;
+}
+
+static int submit_one(struct context *ctx, struct iocb *iocb)
+{
+	struct request r;
+	int err;
+
+	if (!iocb)
+		return -EFAULT;
+	err = check_words(iocb);
+	if (err)
+		return err;
+	if (!context_reserve(ctx))
+		return -EAGAIN;
+	err = check(ctx, iocb, &r);
+	if (!err)
+		err = accept_one(ctx, &r);
+	if (err < 0) {
+		context_unreserve(ctx);
+		return err;
+	}
+	iocb->aio_key = 0;
+	count(&r);
+	return err;
+}
+
+static void start_all(struct context *ctx, int how)
+{
+	bool now = how & WOKE;
+
+	if (how & QUEUED) {
+		pthread_mutex_lock(&ctx->lock);
+		now |= rent_submitted(ctx);
+		pthread_mutex_unlock(&ctx->lock);
+	}
+	if (now)
+		asys_queue_flush(ctx->queue);
+}
+
+static int submit_all(struct context *ctx, long nr, struct iocb **iocbs)
+{
+	int err = 0, how = DONE;
+	long done = 0;
+
+	if (!iocbs && nr)
+		return -EFAULT;
+	while (done < nr && done < ctx->nr) {
+		err = submit_one(ctx, iocbs[done]);
+		if (err < 0)
+			break;
+		how |= err;
+		done++;
+	}
+	start_all(ctx, how);
+	return done ? (int)done : err < 0 ? (int)shim_error(err) : 0;
+}
+
+int shim_io_submit(void *ring, long nr, struct iocb **iocbs)
+{
+	SHIM_KEEP_ERRNO;
+	uint64_t begin = shim_submit_begin();
+	struct context *ctx;
+	int n;
+
+	shim_count_native(1);
+	ctx = nr < 0 ? NULL : context_enter(ring);
+	if (!ctx)
+		return -EINVAL;
+	n = submit_all(ctx, nr, iocbs);
+	context_leave(ctx);
+	shim_submit_end(begin);
+	return n;
+}

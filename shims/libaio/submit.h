@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* The stations of io_submit. */
+#ifndef LIBAIO_SUBMIT_H
+#define LIBAIO_SUBMIT_H
+
+#include "context.h"
+
+/* check.c: each returns 0 or what the kernel answers. */
+
+/* Before anything else. */
+int check_words(const struct iocb *iocb);
+/* The descriptor is open, and not by O_PATH. */
+int check_descriptor(int fd);
+/* It is an eventfd. */
+int check_eventfd(int fd);
+/* Fills the request, but for what depends on the file. */
+int check_request(const struct iocb *iocb, struct request *ret_request);
+/* Offset and length. */
+int check_area(const struct request *request);
+
+/* prepare.c */
+
+/* What is believed of a descriptor, without asking; FILE_UNKNOWN when it is time to ask again. */
+enum file_kind file_believed(struct context *ctx, int fd);
+void file_learn(struct context *ctx, int fd, enum file_kind kind);
+/* Asks: sets kind and append; -EBADF, also for the wrong mode, or -EINVAL. */
+int file_look(struct context *ctx, struct request *request);
+/* The system call of an operation; its own copy of the iovecs is in it already. */
+void prepare_call(const struct operation *op, struct asys_call *ret_call);
+/* Copies what the program may change after io_submit. -ENOMEM. */
+int prepare_memory(struct operation *op);
+
+/* attempt.c */
+enum attempt {
+	ATTEMPT_DONE,  /* *ret_result is the operation's */
+	ATTEMPT_QUEUE, /* it has to wait, or may */
+	ATTEMPT_FAIL,  /* *ret_result is what io_submit answers */
+};
+
+/* `held`: something before it is in flight, so it may only be looked at. */
+enum attempt attempt_transfer(struct context *ctx, struct request *request, bool held,
+			      int64_t *ret_result);
+enum attempt attempt_poll(const struct request *request, int64_t *ret_result);
+enum attempt attempt_sync(const struct request *request, int64_t *ret_result);
+
+/* submit.c, with the lock: the call of an operation whose memory is prepared goes to the queue. */
+int submit_send(struct context *ctx, struct operation *op);
+/* The same for one that was held (order.c); if it fails, that is its event. */
+void submit_released(struct context *ctx, struct operation *op);
+
+#endif
