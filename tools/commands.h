@@ -10,6 +10,7 @@ enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 };
 int command_chain(const struct options *options);
 int command_help(const struct options *options);
 int command_info(const struct options *options);
+int command_run(const struct options *options);
 int command_demo(const struct options *options);
 
 #endif

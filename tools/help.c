@@ -10,6 +10,8 @@ static const char all[] =
 	"                                 what this kernel gives and lacks\n"
 	"  asys chain [--dot] [--run] [--json] [-o OUT] FILE [PARAM...]\n"
 	"                                 a chain of calls as text: checked, drawn, run\n"
+	"  asys run [--aio] [--posix-aio] [--stats[=FILE]] [--engine NAME] [--] PROGRAM [ARG...]\n"
+	"                                 a program's libaio and POSIX AIO calls go through asys\n"
 	"  asys demo [--quick] [--json] [--dir DIR] [--file FILE]\n"
 	"                                 the same work synchronously and asynchronously, side by "
 	"side\n"
@@ -70,6 +72,24 @@ static const char chain[] =
 	"  --json   one JSON object instead\n"
 	"  -o OUT   write the answer to OUT, away from what the chain itself writes\n";
 
+static const char run[] =
+	"asys run [--aio] [--posix-aio] [--stats[=FILE]] [--engine NAME] [--] PROGRAM [ARG...]\n"
+	"\n"
+	"Runs PROGRAM, unchanged, with its asynchronous I/O going through asys: what it calls in\n"
+	"libaio.so.1 (io_submit and the others) and in the C library (aio_read and the others).\n"
+	"Says beforehand if that cannot work, and why. The exit status is the program's.\n"
+	"\n"
+	"  --aio           libaio only\n"
+	"  --posix-aio     POSIX AIO only\n"
+	"  --stats         print on exit what went through\n"
+	"  --stats=FILE    append it to FILE, a JSON object a line for every program and library\n"
+	"  --engine NAME   inline, threads, ready or uring serves every call; auto: as it fits\n"
+	"\n"
+	"The libraries are looked for in $ASYS_LIBDIR if that is set, else beside the command.\n"
+	"Exit status: the program's; 2 wrong usage, 125 a library or the file for statistics "
+	"cannot\n"
+	"be used, 126 the program cannot, 127 it was not found.\n";
+
 int command_help(const struct options *options)
 {
 	switch (options->topic) {
@@ -78,6 +98,9 @@ int command_help(const struct options *options)
 		break;
 	case COMMAND_CHAIN:
 		fputs(chain, stdout);
+		break;
+	case COMMAND_RUN:
+		fputs(run, stdout);
 		break;
 	case COMMAND_DEMO:
 		fputs(demo, stdout);

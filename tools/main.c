@@ -7,6 +7,8 @@
  *   chain.c     chain: a chain as text, run and drawn
  *   chain_parse.c   ... its lines; chain_words.c: their words; chain_value.c, constants.c: arguments
  *   chain_build.c   ... becomes a chain
+ *   run.c       run: a program with the shims under it; run_libs.c finds them
+ *   run_check.c     ... whether it will work, said beforehand; run_elf.c: what a file is
  *   demo.c      demo: rounds, medians; demo_print.c: the tables and the JSON
  *   hash.c      ... the digest of a large file; bigfile.c finds that file
  *   walk.c      ... a tree, synchronously; walk_async.c: the same through a queue
@@ -25,6 +27,8 @@ static int run(const struct options *options)
 		return command_info(options);
 	case COMMAND_CHAIN:
 		return command_chain(options);
+	case COMMAND_RUN:
+		return command_run(options);
 	case COMMAND_DEMO:
 		return command_demo(options);
 	case COMMAND_VERSION:

@@ -15,7 +15,11 @@ enum {
 	OPTION_DIR,
 	OPTION_FILE,
 	OPTION_DOT,
-	OPTION_RUN
+	OPTION_RUN,
+	OPTION_AIO,
+	OPTION_POSIX_AIO,
+	OPTION_STATS,
+	OPTION_ENGINE
 };
 
 /* Which options a command takes is in its own table, so that getopt refuses the others. */
@@ -43,6 +47,15 @@ static const struct option chain_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
+static const struct option run_options[] = {
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ "aio", no_argument, NULL, OPTION_AIO },
+	{ "posix-aio", no_argument, NULL, OPTION_POSIX_AIO },
+	{ "stats", optional_argument, NULL, OPTION_STATS },
+	{ "engine", required_argument, NULL, OPTION_ENGINE },
+	{ NULL, 0, NULL, 0 },
+};
+
 static const struct option plain_options[] = {
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "version", no_argument, NULL, OPTION_VERSION },
@@ -60,6 +73,8 @@ static const struct {
 	{ "info", COMMAND_INFO, ":h", info_options },
 	{ "demo", COMMAND_DEMO, ":h", demo_options },
 	{ "chain", COMMAND_CHAIN, ":ho:", chain_options },
+	/* + ends the options at the program's name: what follows is the program's. */
+	{ "run", COMMAND_RUN, "+:h", run_options },
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -87,6 +102,29 @@ static int take_path(struct options *options, const char **ret_path, const char 
 	return 0;
 }
 
+/* Where statistics go: to a file, or, without one, to the standard error. */
+static int take_stats(struct options *options)
+{
+	if (optarg != NULL)
+		return take_path(options, &options->stats, "--stats");
+	options->stats = "-";
+	return 0;
+}
+
+static int take_engine(struct options *options)
+{
+	static const char *const names[] = { "auto", "inline", "threads", "ready", "uring" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (strcmp(optarg, names[i]) == 0) {
+			options->engine = optarg;
+			return 0;
+		}
+	}
+	return refuse(options, "unknown engine", optarg,
+		      "the engines are auto, inline, threads, ready and uring");
+}
+
 /* One option that getopt_long has recognised. */
 static int apply(struct options *options, int option)
 {
@@ -110,6 +148,16 @@ static int apply(struct options *options, int option)
 	case OPTION_RUN:
 		options->run = true;
 		return 0;
+	case OPTION_AIO:
+		options->aio = true;
+		return 0;
+	case OPTION_POSIX_AIO:
+		options->posix_aio = true;
+		return 0;
+	case OPTION_STATS:
+		return take_stats(options);
+	case OPTION_ENGINE:
+		return take_engine(options);
 	case OPTION_DIR:
 		return take_path(options, &options->dir, "--dir");
 	case OPTION_FILE:
@@ -137,12 +185,26 @@ static int take_chain(struct options *options, int count, char **operand)
 	return 0;
 }
 
+/* The program and its arguments. Without a choice of interfaces, all of them. */
+static int take_program(struct options *options, int count, char **operand)
+{
+	if (count == 0)
+		return refuse(options, "nothing after", "run", "give a program and its arguments");
+	if (!options->aio && !options->posix_aio)
+		options->aio = options->posix_aio = true;
+	options->names = operand;
+	options->name_count = count;
+	return 0;
+}
+
 /* What is left after the options. */
 static int take_operands(struct options *options, int count, char **operand)
 {
 	switch (options->command) {
 	case COMMAND_CHAIN:
 		return take_chain(options, count, operand);
+	case COMMAND_RUN:
+		return take_program(options, count, operand);
 	case COMMAND_INFO:
 		options->names = operand;
 		options->name_count = count;
@@ -204,7 +266,7 @@ int options_parse(struct options *ret_options, int argc, char **argv)
 	i = find_command(argv[1]);
 	if (i == COMMANDS)
 		return refuse(options, "unknown command", argv[1],
-			      "the commands are info, chain, demo, version and help");
+			      "the commands are info, chain, run, demo, version and help");
 	options->command = commands[i].command;
 	return parse_command(options, i, argc - 1, argv + 1);
 }

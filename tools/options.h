@@ -12,6 +12,7 @@ enum command {
 	COMMAND_INFO,
 	COMMAND_DEMO,
 	COMMAND_CHAIN,
+	COMMAND_RUN,
 };
 
 struct options {
@@ -21,11 +22,15 @@ struct options {
 	bool quick;
 	bool dot;
 	bool run;
+	bool aio;
+	bool posix_aio;
 	const char *dir; /* all strings belong to argv */
 	const char *file;
 	const char *output;
-	char *const
-		*names; /* info: the calls asked for; chain: file, parameters; name_count of them */
+	const char *stats; /* "-": to the standard error; NULL: none */
+	const char *engine;
+	char *const *names; /* info: the calls asked for; chain: file, parameters;
+			  * run: program, arguments; name_count of them, and a NULL */
 	int name_count;
 	char error[256]; /* why options_parse failed, in a sentence */
 };

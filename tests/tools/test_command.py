@@ -39,7 +39,8 @@ class Words(unittest.TestCase):
         for args in ((), ("help",), ("--help",), ("-h",)):
             done = run(*args)
             self.assertEqual(done.returncode, 0, done.stderr)
-            for command in ("asys info", "asys chain", "asys demo", "asys version"):
+            for command in ("asys info", "asys chain", "asys run", "asys demo",
+                            "asys version"):
                 self.assertIn(command, done.stdout)
             self.assertEqual(done.stderr, "")
         self.assertIn("--quick", run("help", "demo").stdout)
@@ -47,6 +48,8 @@ class Words(unittest.TestCase):
         self.assertEqual(run("help", "info").stdout, run("info", "--help").stdout)
         self.assertEqual(run("help", "chain").stdout, run("chain", "-h").stdout)
         self.assertIn("--dot", run("help", "chain").stdout)
+        self.assertEqual(run("help", "run").stdout, run("run", "-h").stdout)
+        self.assertIn("--posix-aio", run("help", "run").stdout)
 
     def test_version(self):
         done = run("version")

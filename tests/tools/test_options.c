@@ -58,6 +58,12 @@ static void good_lines(void **state)
 		{ "asys chain file a --run -- -b --dot", COMMAND_CHAIN, COMMAND_NONE, 4 },
 		{ "asys chain -h", COMMAND_HELP, COMMAND_CHAIN, 0 },
 		{ "asys help chain", COMMAND_HELP, COMMAND_CHAIN, 0 },
+		{ "asys run ls", COMMAND_RUN, COMMAND_NONE, 1 },
+		{ "asys run -- ls", COMMAND_RUN, COMMAND_NONE, 1 },
+		{ "asys run --aio ls -l --stats -- x", COMMAND_RUN, COMMAND_NONE, 5 },
+		{ "asys run -- --odd -h", COMMAND_RUN, COMMAND_NONE, 2 },
+		{ "asys run -h", COMMAND_HELP, COMMAND_RUN, 0 },
+		{ "asys help run", COMMAND_HELP, COMMAND_RUN, 0 },
 	};
 	struct options options;
 
@@ -94,6 +100,22 @@ static void values(void **state)
 	assert_string_equal(options.output, "out");
 	assert_string_equal(options.names[0], "file");
 	assert_string_equal(options.names[1], "a");
+	assert_int_equal(parse(&options, "asys run ls"), 0);
+	assert_true(options.aio);
+	assert_true(options.posix_aio);
+	assert_null(options.stats);
+	assert_null(options.engine);
+	assert_int_equal(parse(&options, "asys run --posix-aio --stats --engine uring ls -l"), 0);
+	assert_false(options.aio);
+	assert_true(options.posix_aio);
+	assert_string_equal(options.stats, "-");
+	assert_string_equal(options.engine, "uring");
+	assert_string_equal(options.names[1], "-l");
+	assert_null(options.names[2]);
+	assert_int_equal(parse(&options, "asys run --aio --stats=out ls"), 0);
+	assert_true(options.aio);
+	assert_false(options.posix_aio);
+	assert_string_equal(options.stats, "out");
 }
 
 static void bad_lines(void **state)
@@ -117,6 +139,13 @@ static void bad_lines(void **state)
 		{ "asys chain --dot --json file", "choose one" },
 		{ "asys chain file -o", "no value after '-o'" },
 		{ "asys chain file --output=", "empty path for '--output'" },
+		{ "asys run", "nothing after 'run'" },
+		{ "asys run --aio --", "nothing after 'run'" },
+		{ "asys run --engine fast ls", "unknown engine 'fast'" },
+		{ "asys run --engine", "no value after '--engine'" },
+		{ "asys run --stats= ls", "empty path for '--stats'" },
+		{ "asys run --json ls", "unknown option '--json'" },
+		{ "asys run --aio=1 ls", "unknown option" },
 		{ "asys chain --run file -5", "unknown option '-5'" },
 	};
 	struct options options;
