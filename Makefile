@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 MESON_ARGS ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all help setup demo test test-engines test-stress test-all test-slow bench install format clean
+.PHONY: all help setup demo test test-engines test-stress test-programs test-all test-slow bench install format clean
 
 all: setup
 	@ninja -C $(BUILD) -j $(JOBS)
@@ -19,6 +19,7 @@ help:
 	@echo "make test         build and run the tests"
 	@echo "make test-stress  the races, a million times"
 	@echo "make test-engines the same tests under each engine: inline, threads, ready, uring"
+	@echo "make test-programs  fio, QEMU, sysbench, stress-ng and MariaDB, with asys under them"
 	@echo "make test-all     everything that continuous integration runs (.ci/run)"
 	@echo "make test-slow    what is too slow for that: all of valgrind and TSan, long fuzzing"
 	@echo "make bench        install the peers, run every benchmark, print one table"
@@ -49,6 +50,12 @@ test-stress:
 	@ninja -C $(BUILD) -j $(JOBS)
 	@ASYS_STRESS=1000000 ASYS_TIME=10 meson test -C $(BUILD) --no-rebuild --print-errorlogs \
 		--suite slow --timeout-multiplier 60
+
+# Programs that nobody wrote for asys: a few minutes; on more file systems as root.
+test-programs:
+	@scripts/setup $(BUILD) build programs -- $(MESON_ARGS)
+	@ninja -C $(BUILD) -j $(JOBS)
+	@tests/programs/run $(BUILD)/tools/asys
 
 test-all:
 	@.ci/run
