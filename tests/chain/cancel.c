@@ -96,10 +96,7 @@ static void test_in_a_blocking_read(void **state)
 	check_eq(traces.after, 1);
 	check_eq(traces.failure, 0);
 	check_eq(traces.always, 1);
-	asys_chain_close(c);
-	asys_queue_close(q);
-	close(fd[0]);
-	close(fd[1]);
+	close_all(q, c, fd);
 }
 
 /* Before it started, because it was not flushed, or waits for something else. */
@@ -133,10 +130,7 @@ static void test_before_it_started(void **state)
 	check_eq(asys_queue_cancel(q, id), 0);
 	check_eq(take_all(q, id, reports), -ECANCELED);
 	check_eq(traces.after, 0);
-	asys_chain_close(c);
-	asys_queue_close(q);
-	close(fd[0]);
-	close(fd[1]);
+	close_all(q, c, fd);
 }
 
 static void test_deadline(void **state)
@@ -163,10 +157,7 @@ static void test_deadline(void **state)
 	id = send_blocking(q, c, fd[0]);
 	check_eq(take_all(q, id, reports), 0);
 	check_eq(traces.after, 1);
-	asys_chain_close(c);
-	asys_queue_close(q);
-	close(fd[0]);
-	close(fd[1]);
+	close_all(q, c, fd);
 }
 
 /* A timer is no call, and ends with the sending too; a loop between its steps. */
@@ -332,10 +323,7 @@ static void test_in_cleanup(void **state)
 		check_eq(wrote, 1);
 		check_eq(byte, 'c');
 	}
-	asys_chain_close(c);
-	asys_queue_close(q);
-	close(fd[0]);
-	close(fd[1]);
+	close_all(q, c, fd);
 }
 
 /* The queue is closed with sendings in flight: cleanups run, nothing touches memory afterwards. */
@@ -405,10 +393,7 @@ static void test_chain_closed_in_flight(void **state)
 	/* nor got any more: with the queue */
 	c = build_blocking();
 	send_blocking(q, c, fd[0]);
-	asys_chain_close(c);
-	asys_queue_close(q);
-	close(fd[0]);
-	close(fd[1]);
+	close_all(q, c, fd);
 }
 
 int main(int argc, char **argv)

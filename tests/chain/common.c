@@ -67,6 +67,14 @@ int64_t run_and_close(struct asys_chain *chain)
 	return result;
 }
 
+void close_all(struct asys_queue *queue, struct asys_chain *chain, const int fd[2])
+{
+	asys_chain_close(chain);
+	asys_queue_close(queue);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 void fill(int64_t *values, unsigned count, int64_t value)
 {
 	for (unsigned i = 0; i < count; i++)

@@ -20,6 +20,8 @@ int64_t run_once(struct asys_chain *chain);
 int64_t run_on(struct asys_queue *queue, struct asys_chain *chain, int64_t param);
 /* ready, run once, close. */
 int64_t run_and_close(struct asys_chain *chain);
+/* Chain, queue and the pipe of a test. */
+void close_all(struct asys_queue *queue, struct asys_chain *chain, const int fd[2]);
 void fill(int64_t *values, unsigned count, int64_t value);
 
 /* Steps. Nothing that they return depends on the time. */

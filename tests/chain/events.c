@@ -98,10 +98,7 @@ static void test_report_at_once(void **state)
 	check_eq(write(fd[1], "x", 1), 1);
 	check_eq(take_event(q).user, 2);
 	check_quiet(q);
-	asys_chain_close(c);
-	asys_queue_close(q);
-	close(fd[0]);
-	close(fd[1]);
+	close_all(q, c, fd);
 }
 
 static void test_reports_in_a_loop(void **state)
@@ -298,10 +295,7 @@ static void test_after(void **state)
 	check_eq(result_of(q, id[5]), 0);
 	check_eq(ran, 3);
 	drain(q);
-	asys_chain_close(c);
-	asys_queue_close(q);
-	close(fd[0]);
-	close(fd[1]);
+	close_all(q, c, fd);
 }
 
 /* Where one thread does everything, the order of priorities can be seen. */

@@ -146,10 +146,7 @@ static void test_event_loop(void **state)
 	}
 	check_eq(reports, 10);
 	check_quiet(q);
-	asys_chain_close(c);
-	asys_queue_close(q);
-	close(fd[0]);
-	close(fd[1]);
+	close_all(q, c, fd);
 }
 
 /* Where sending does not wait, a full queue says so, and takes it when there is room again. */
@@ -174,10 +171,7 @@ static void test_full_queue(void **state)
 	check_eq(take_event(q).result, 0);
 	check(asys_chain_send(q, c).value > 0);
 	check_eq(drain(q), 4);
-	asys_chain_close(c);
-	asys_queue_close(q);
-	close(fd[0]);
-	close(fd[1]);
+	close_all(q, c, fd);
 }
 
 /* A chain of a thousand calls wakes its client once; what wakes the client at first is left out. */
@@ -313,10 +307,7 @@ static void test_hundred_thousand_in_flight(void **state)
 	}
 	check_eq(wrong, 0);
 	check_quiet(q);
-	asys_chain_close(c);
-	asys_queue_close(q);
-	close(fd[0]);
-	close(fd[1]);
+	close_all(q, c, fd);
 }
 
 /* The same with instances: each has begun, and is parked in a timer of its own. */
@@ -480,10 +471,7 @@ static void test_fork(void **state)
 	check_eq(status, 0);
 	check_eq(write(fd[1], "x", 1), 1);
 	check_eq(result_of(q, id), 1);
-	asys_chain_close(c);
-	asys_queue_close(q);
-	close(fd[0]);
-	close(fd[1]);
+	close_all(q, c, fd);
 }
 
 int main(int argc, char **argv)
