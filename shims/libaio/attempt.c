@@ -78,14 +78,34 @@ static bool is_socket(int fd)
 	return !fstat(fd, &st) && S_ISSOCK(st.st_mode);
 }
 
+/* The page cache is asked, which takes no longer than a copy. */
+static enum attempt try_now(struct context *ctx, struct request *r, int64_t *result)
+{
+	enum attempt outcome;
+
+	*result = transfer_now(r);
+	outcome = judge(ctx, r, result);
+	if (r->kind == FILE_CACHED && !r->write)
+		file_attempted(ctx, r->fd, outcome == ATTEMPT_DONE);
+	return outcome;
+}
+
 enum attempt attempt_transfer(struct context *ctx, struct request *r, bool held,
 			      int64_t *ret_result)
 {
-	if (!r->write && !held && file_believed(ctx, r->fd) == FILE_CACHED) {
+	bool later = held || (!(r->rw_flags & RW_NOWAIT) &&
+			      (r->write || (!r->rw_flags && file_is_cold(ctx, r->fd))));
+
+	if (!r->write && !later && file_believed(ctx, r->fd) == FILE_CACHED) {
+		enum attempt outcome;
+
 		r->kind = FILE_CACHED;
-		*ret_result = check_area(r) ? -EINVAL : transfer_now(r);
+		*ret_result = check_area(r);
+		if (*ret_result)
+			return ATTEMPT_FAIL;
+		outcome = try_now(ctx, r, ret_result);
 		if (*ret_result != -ESPIPE)
-			return judge(ctx, r, ret_result);
+			return outcome;
 		file_learn(ctx, r->fd, FILE_UNKNOWN);
 	}
 	*ret_result = file_look(ctx, r);
@@ -97,10 +117,9 @@ enum attempt attempt_transfer(struct context *ctx, struct request *r, bool held,
 		*ret_result = -ESPIPE; /* sockets look at the offset, pipes do not */
 		return ATTEMPT_DONE;
 	}
-	if (held || r->kind != FILE_CACHED || (r->write && !(r->rw_flags & RW_NOWAIT)))
+	if (later || r->kind != FILE_CACHED)
 		return ATTEMPT_QUEUE;
-	*ret_result = transfer_now(r);
-	return judge(ctx, r, ret_result);
+	return try_now(ctx, r, ret_result);
 }
 
 enum attempt attempt_poll(const struct request *r, int64_t *ret_result)

@@ -7,6 +7,7 @@
  *   context.c    io_setup, io_destroy
  *   submit.c     io_submit: one iocb after the other
  *     check.c      what the kernel refuses
+ *     files.c      what is believed of descriptors
  *     prepare.c    what kind of file it is, and which system call it becomes
  *     attempt.c    what can be done at once without waiting is done at once
  *     order.c      what must not overtake what
@@ -116,7 +117,7 @@ struct context {
 	unsigned quiet;	       /* how often it looked in vain */
 	pthread_t reaper;
 
-	/* prepare.c: what is believed of descriptors */
+	/* files.c */
 	_Atomic uint64_t files[FILE_CACHE];
 };
 

@@ -2,12 +2,6 @@
 /*
  * What kind of file a descriptor is, and which system call an operation becomes.
  *
- * Belief. Whether a file goes through the page cache is asked once in TRUSTED operations; in between a
- * read is attempted on that belief alone. The attempt itself says whether the descriptor is open, has
- * the mode and has offsets. If the program has put another file under the number meanwhile, what may
- * be wrong is only that one O_DIRECT: up to TRUSTED reads then wait for the disk in io_submit. All that
- * is queued was asked for its mode at its submission.
- *
  * Calls. asys learns what a call costs by its number, and sends numbers that may wait for ever to
  * io_uring; so the number says what is known already:
  *
@@ -25,31 +19,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define TRUSTED 32u
-
-/* A word: number, kind, how often it may still be believed. Threads may lose each other's changes. */
-static uint64_t pack(int fd, enum file_kind kind, unsigned left)
-{
-	return (uint64_t)(uint32_t)fd << 32 | (uint64_t)kind << 8 | left;
-}
-
-enum file_kind file_believed(struct context *ctx, int fd)
-{
-	_Atomic uint64_t *word = &ctx->files[(unsigned)fd % FILE_CACHE];
-	uint64_t value = atomic_load_explicit(word, memory_order_relaxed);
-
-	if (value >> 32 != (uint32_t)fd || !(value & 0xff))
-		return FILE_UNKNOWN;
-	atomic_store_explicit(word, value - 1, memory_order_relaxed);
-	return (enum file_kind)(value >> 8 & 0xff);
-}
-
-void file_learn(struct context *ctx, int fd, enum file_kind kind)
-{
-	atomic_store_explicit(&ctx->files[(unsigned)fd % FILE_CACHE], pack(fd, kind, TRUSTED),
-			      memory_order_relaxed);
-}
 
 /* An empty read asks for mode and offsets; an empty write might wait for a lock. */
 static int find_stream(const struct request *r, bool *ret_stream)

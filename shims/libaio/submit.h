@@ -18,11 +18,18 @@ int check_request(const struct iocb *iocb, struct request *ret_request);
 /* Offset and length. */
 int check_area(const struct request *request);
 
-/* prepare.c */
+/* files.c */
 
 /* What is believed of a descriptor, without asking; FILE_UNKNOWN when it is time to ask again. */
 enum file_kind file_believed(struct context *ctx, int fd);
 void file_learn(struct context *ctx, int fd, enum file_kind kind);
+/* This read is not worth an attempt. */
+bool file_is_cold(struct context *ctx, int fd);
+/* An attempt found its data in memory, or not. */
+void file_attempted(struct context *ctx, int fd, bool found);
+
+/* prepare.c */
+
 /* Asks: sets kind and append; -EBADF, also for the wrong mode, or -EINVAL. */
 int file_look(struct context *ctx, struct request *request);
 /* The system call of an operation; its own copy of the iovecs is in it already. */

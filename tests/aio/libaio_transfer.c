@@ -2,6 +2,7 @@
 /* What is read and written is right, whatever becomes of iocb and iovecs after io_submit. */
 #include "libaio_support.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,12 +233,45 @@ static void test_number_again(void **state)
 	close(pipes[1]);
 }
 
+/* Reads that find nothing in memory, one after the other, then everything, then another file: whatever was
+ * learned of a descriptor, data and errors are right. */
+static void test_cold_and_warm(void **state)
+{
+	int fd = numbered_file(PAGES, 0), pipes[2];
+	io_context_t ctx = setup(4);
+	unsigned char mem[4096];
+	struct iocb cb;
+
+	(void)state;
+	for (unsigned k = 0; k < 6 * PAGES; k++) {
+		if (k < 2 * PAGES || k >= 4 * PAGES)
+			posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+		io_prep_pread(&cb, fd, mem, 4096, 4096ll * (k * 37 % PAGES));
+		check_eq(result_now(ctx, &cb), 4096);
+		check_page(mem, k * 37 % PAGES);
+	}
+	io_prep_pread(&cb, fd, mem, 4096, INT64_MAX - 4);
+	check_eq(submit_iocb(ctx, &cb), -EINVAL);
+	make_pipe(pipes);
+	check_eq(dup2(pipes[1], fd), fd);
+	io_prep_pread(&cb, fd, mem, 4096, 4096);
+	check_eq(submit_iocb(ctx, &cb), -EBADF);
+	check_eq(dup2(pipes[0], fd), fd);
+	check_eq(write(pipes[1], "xyz", 3), 3);
+	check_eq(result_now(ctx, &cb), 3);
+	check_eq(close(fd), 0);
+	check_eq(submit_iocb(ctx, &cb), -EBADF);
+	check_eq(io_destroy(ctx), 0);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_read),	     contract(test_direct), contract(test_end),
-		contract(test_vectors),	     contract(test_append), contract(test_streams),
-		contract(test_number_again),
+		contract(test_read),	     contract(test_direct),	   contract(test_end),
+		contract(test_vectors),	     contract(test_append),	   contract(test_streams),
+		contract(test_number_again), contract(test_cold_and_warm),
 	};
 
 	return group(tests, argc, argv);
