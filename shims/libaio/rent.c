@@ -26,6 +26,11 @@ bool rent_submitted(struct context *ctx)
 	return false;
 }
 
+void rent_started(struct context *ctx)
+{
+	ctx->sent_at_ns = asys_now();
+}
+
 void rent_note(struct context *ctx, const struct request *r)
 {
 	if (r->write && (r->kind == FILE_DIRECT || r->kind == FILE_STREAM))

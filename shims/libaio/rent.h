@@ -11,11 +11,14 @@
 
 #include "context.h"
 
-#define RETURN_MOST_NS 1000000u
 #define PROMPT_NS 50000u
+/* No single return counts for more: the program may have lost its core. Some late ones in a row do. */
+#define RETURN_MOST_NS (2 * PROMPT_NS)
 
 /* Something was sent. True: start it now, after letting go of the lock. */
 bool rent_submitted(struct context *ctx);
+/* That was done: how long it took says nothing about the program. */
+void rent_started(struct context *ctx);
 /* This one is started by io_uring. */
 void rent_note(struct context *ctx, const struct request *request);
 

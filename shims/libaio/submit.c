@@ -205,8 +205,12 @@ static void start_all(struct context *ctx, int how)
 		now |= rent_submitted(ctx);
 		pthread_mutex_unlock(&ctx->lock);
 	}
-	if (now)
-		asys_queue_flush(ctx->queue);
+	if (!now)
+		return;
+	asys_queue_flush(ctx->queue);
+	pthread_mutex_lock(&ctx->lock);
+	rent_started(ctx);
+	pthread_mutex_unlock(&ctx->lock);
 }
 
 static int submit_all(struct context *ctx, long nr, struct iocb **iocbs)
