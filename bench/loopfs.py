@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A file system of one's own, for root: on a loop device whose file has no name any more, in a mount
-namespace that nobody else sees. The kernel takes it away with the process, however that ends."""
+"""Which file system it is, and for root one of one's own: on a loop device whose file has no name any
+more, in a mount namespace that nobody else sees. The kernel takes it away with the process, however
+that ends."""
 import ctypes
 import os
 import shutil
@@ -26,6 +27,18 @@ def run(*command):
     if done.returncode != 0:
         raise Unavailable(f"{command[0]} failed: {done.stderr.strip()}")
     return done.stdout.strip()
+
+
+def kind_of(folder):
+    """The name of the file system that a folder is on, or "" if it cannot be told."""
+    device = os.stat(folder).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+        for line in mounts:
+            place, _, what = line.partition(" - ")
+            if place.split()[2] == wanted:
+                return what.split()[0]
+    return ""
 
 
 def hide_mounts():
