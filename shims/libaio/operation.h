@@ -13,8 +13,8 @@
 enum file_kind {
 	FILE_UNKNOWN,
 	FILE_CACHED, /* goes through the page cache, and an attempt without waiting is possible */
-	FILE_PLAIN,  /* has offsets, no such attempt */
-	FILE_DIRECT, /* O_DIRECT */
+	FILE_PLAIN,  /* has offsets, no such attempt; O_DIRECT or not */
+	FILE_DIRECT, /* O_DIRECT, and it can wait for the disk without a thread */
 	FILE_STREAM, /* has no offsets: pipe, socket, terminal */
 	FILE_EVENTFD,
 };

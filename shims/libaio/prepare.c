@@ -35,6 +35,22 @@ static int find_stream(const struct request *r, bool *ret_stream)
 	return errno == EISDIR || errno == EINVAL ? -EINVAL : 0;
 }
 
+/*
+ * O_DIRECT. Where a read cannot be forbidden to wait, as on tmpfs, io_uring has nothing to wait with
+ * either and would give each operation to a thread of its own. A read of one byte finds out, since
+ * that is asked before alignment; whether it succeeds does not matter.
+ */
+static enum file_kind direct_kind(int fd)
+{
+	char byte;
+	const struct iovec one = { &byte, 1 };
+
+	shim_count_made(1);
+	return syscall(SYS_preadv2, fd, &one, 1, 0, 0, RW_NOWAIT) < 0 && errno == EOPNOTSUPP ?
+		       FILE_PLAIN :
+		       FILE_DIRECT;
+}
+
 int file_look(struct context *ctx, struct request *r)
 {
 	enum file_kind believed = file_believed(ctx, r->fd);
@@ -55,7 +71,9 @@ int file_look(struct context *ctx, struct request *r)
 	if (stream)
 		r->kind = FILE_STREAM;
 	else if (flags & O_DIRECT)
-		r->kind = FILE_DIRECT;
+		r->kind = believed == FILE_PLAIN || believed == FILE_DIRECT ?
+				  (uint8_t)believed :
+				  (uint8_t)direct_kind(r->fd);
 	else
 		r->kind = believed == FILE_PLAIN ? FILE_PLAIN : FILE_CACHED;
 	if (believed != r->kind)

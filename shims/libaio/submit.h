@@ -5,6 +5,8 @@
 
 #include "context.h"
 
+#define RW_NOWAIT 0x8u /* fs.h: RWF_NOWAIT */
+
 /* check.c: each returns 0 or what the kernel answers. */
 
 /* Before anything else. */

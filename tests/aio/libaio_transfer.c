@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -52,6 +54,41 @@ static void test_read(void **state)
 	read_all(fd, mem);
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* from the disk this time */
 	read_all(fd, mem);
+	close(fd);
+	free(mem);
+}
+
+/* A file in memory is O_DIRECT by name only, and not before Linux 6.6. */
+static void test_direct_in_memory(void **state)
+{
+	unsigned char *mem = aligned_alloc(4096, 4096 * PAGES);
+	int memory = memfd_create("file", MFD_CLOEXEC), fd;
+	char name[64];
+	struct iocb cb[2], *list[2] = { &cb[0], &cb[1] };
+	io_context_t ctx;
+
+	(void)state;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", memory);
+	fd = open(name, O_RDWR | O_DIRECT | O_CLOEXEC);
+	close(memory);
+	if (fd < 0) {
+		free(mem);
+		skip();
+	}
+	for (unsigned k = 0; k < PAGES; k++) {
+		memset(mem, (int)k + 1, 4096);
+		check_eq(pwrite(fd, mem, 4096, 4096 * k), 4096);
+	}
+	read_all(fd, mem);
+	ctx = setup(4);
+	memset(mem, 78, 4096);
+	io_prep_pwrite(&cb[0], fd, mem, 4096, 4096);
+	io_prep_pread(&cb[1], fd, mem + 4096, 4096, 4096);
+	check_eq(io_submit(ctx, 2, list), 2);
+	check_eq(get_event(ctx).res, 4096);
+	check_eq(get_event(ctx).res, 4096);
+	check_page(mem + 4096, 77); /* in order, as it has no disk to go to */
+	check_eq(io_destroy(ctx), 0);
 	close(fd);
 	free(mem);
 }
@@ -269,9 +306,15 @@ static void test_cold_and_warm(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_read),	     contract(test_direct),	   contract(test_end),
-		contract(test_vectors),	     contract(test_append),	   contract(test_streams),
-		contract(test_number_again), contract(test_cold_and_warm),
+		contract(test_read),
+		contract(test_direct),
+		contract(test_direct_in_memory),
+		contract(test_end),
+		contract(test_vectors),
+		contract(test_append),
+		contract(test_streams),
+		contract(test_number_again),
+		contract(test_cold_and_warm),
 	};
 
 	return group(tests, argc, argv);
