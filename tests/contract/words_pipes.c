@@ -10,10 +10,12 @@
 #include <pty.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 
-#define BIG 300000 /* several times what a pipe holds */
+#define ROOM 65536 /* that a pipe is given, where it matters */
+#define BIG 300000 /* several times as much */
 
 static char big[BIG];
 
@@ -104,11 +106,16 @@ static void output_goes_on(struct script *s)
 	close_both(fd);
 }
 
-/* The reader goes away in between: what was written counts. */
+/* The reader goes away in between, when the pipe is full: what was written counts. */
 static void *close_late(void *arg)
 {
 	const int *fd = arg;
+	int there = 0;
 
+	for (int k = 0; k < 10000 && there < ROOM; k++) {
+		sleep_ms(1);
+		check_eq(ioctl(*fd, FIONREAD, &there), 0);
+	}
 	sleep_ms(5);
 	close(*fd);
 	return NULL;
@@ -120,7 +127,7 @@ static void output_is_cut(struct script *s)
 	int fd[2];
 
 	make_pipe(fd);
-	note(s, "room", fcntl(fd[1], F_SETPIPE_SZ, 65536));
+	note(s, "room", fcntl(fd[1], F_SETPIPE_SZ, ROOM));
 	check_eq(pthread_create(&thread, NULL, close_late, &fd[0]), 0);
 	CALL(BY_RING | BY_ATTEMPT, SYS_write, fd[1], big, BIG);
 	pthread_join(thread, NULL);
@@ -135,7 +142,7 @@ static void nonblocking(struct script *s)
 	int fd[2];
 
 	check_eq(pipe2(fd, O_CLOEXEC | O_NONBLOCK), 0);
-	note(s, "room", fcntl(fd[1], F_SETPIPE_SZ, 65536));
+	note(s, "room", fcntl(fd[1], F_SETPIPE_SZ, ROOM));
 	CALL(BY_ANY, SYS_read, fd[0], &byte, 1);
 	CALL(BY_ANY, SYS_write, fd[1], big, BIG);
 	CALL(BY_ANY, SYS_write, fd[1], big, BIG);
@@ -144,7 +151,7 @@ static void nonblocking(struct script *s)
 	close_both(fd);
 	/* not the descriptor, but the call itself does not wait */
 	make_pipe(fd);
-	note(s, "room", fcntl(fd[1], F_SETPIPE_SZ, 65536));
+	note(s, "room", fcntl(fd[1], F_SETPIPE_SZ, ROOM));
 	CALL(BY_ANY, SYS_pwritev2, fd[1], &out, 1, -1, -1, RWF_NOWAIT);
 	CALL(BY_ANY, SYS_pwritev2, fd[1], &out, 1, -1, -1, RWF_NOWAIT);
 	close_both(fd);
