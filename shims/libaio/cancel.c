@@ -8,25 +8,9 @@
 
 #include "../common/errno.h"
 #include "../common/stats.h"
-#include "eventfd.h"
-#include "polls.h"
+#include "numbers.h"
 #include "settle.h"
 #include "symbols.h"
-
-/* It is not in the queue: a poll, or held. */
-static void end_now(struct context *ctx, struct operation *op, int64_t result)
-{
-	struct io_event event;
-	int eventfd;
-
-	operation_end(ctx, op, result, &event, &eventfd);
-	ring_put(ctx->events, &event);
-	context_unreserve(ctx);
-	if (eventfd >= 0)
-		eventfd_tell(eventfd, 1);
-	context_tell(ctx);
-	context_flush(ctx);
-}
 
 /* With the lock. */
 static int cancel(struct context *ctx, const struct iocb *iocb, bool *ret_flush)
@@ -37,19 +21,10 @@ static int cancel(struct context *ctx, const struct iocb *iocb, bool *ret_flush)
 		op = op->next;
 	if (!op)
 		return -EINVAL;
-	if (op->request.opcode == IOCB_CMD_POLL || op->blockers) {
-		if (op->blockers) {
-			end_now(ctx, op, -ECANCELED);
-		} else {
-			poll_leave(ctx, op);
-			end_now(ctx, op, 0);
-		}
-		*ret_flush = context_kick(ctx);
-		return -EINPROGRESS;
-	}
-	if (asys_queue_cancel(ctx->queue, op->id))
+	if (!operation_cancel(ctx, op))
 		return -EINVAL; /* it has ended */
-	op->cancelled = true;
+	context_flush(ctx);
+	*ret_flush = context_kick(ctx);
 	return -EINPROGRESS;
 }
 

@@ -158,6 +158,7 @@ void context_finish(struct context *ctx)
 		next = op->next;
 		if (must_finish(&op->request))
 			continue;
+		op->cancelled = true;
 		if (op->blockers)
 			operation_drop(ctx, op);
 		else
@@ -185,6 +186,7 @@ int context_destroy(void *ring)
 
 	if (!registry_remove(ring, &ctx))
 		return -EINVAL;
+	inside_begin();
 	wait_until_empty(ctx);
 	reaper_stop(ctx);
 	pthread_mutex_lock(&ctx->lock);
@@ -193,5 +195,6 @@ int context_destroy(void *ring)
 	take_apart(ctx);
 	ring_unmap(ring);
 	registry_free(ctx);
+	inside_end();
 	return 0;
 }

@@ -18,6 +18,7 @@
  *   ring.c       the ring of events that programs may read themselves
  *   reaper.c     a thread that fills that ring
  *   cancel.c     io_cancel
+ *   numbers.c    the program closes a descriptor that operations in flight need
  *   exit.c       what is in flight when the program ends
  *
  * Who runs what. io_submit never waits. A read of a file that is not O_DIRECT is attempted there with
@@ -50,6 +51,8 @@
  *   A7  a context is freed when nobody is inside (references) and its queue is closed, and is found by
  *       nobody who comes later.                                        libaio_destroy.c
  *   A8  in a forked child no context exists.                           libaio_fork.c
+ *   A9  a close that the shim is told of (numbers.h) returns when no operation accepted before depends
+ *       on the number.                                                 libaio_close.c
  */
 #ifndef LIBAIO_CONTEXT_H
 #define LIBAIO_CONTEXT_H
@@ -64,6 +67,7 @@
 
 #define FILE_CACHE 64u
 #define POLLED 16
+#define NUMBERS 64u
 
 struct context {
 	_Atomic(struct aio_ring *) ring; /* NULL: this place is free */
@@ -85,6 +89,11 @@ struct context {
 	uint32_t held;		  /* of them, not sent yet (order.c) */
 	bool unflushed;		  /* something was sent that nobody has flushed */
 	uint32_t sent;
+	uint64_t births; /* operations so far */
+
+	/* numbers.c: how many operations in flight name a descriptor of this remainder; read without the
+	 * lock */
+	_Atomic uint32_t numbers[NUMBERS];
 
 	/* rent.c */
 	bool deferred;	     /* calls were sent and not started */
@@ -126,14 +135,31 @@ struct context {
 struct context *context_enter(const void *ring);
 void context_leave(struct context *ctx);
 
+/* How deep this thread is inside the shim: it may hold locks, also of the queue. */
+extern _Thread_local unsigned shim_inside;
+
+static inline void inside_begin(void)
+{
+	shim_inside++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void inside_end(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	shim_inside--;
+}
+
 /* registry.c, for context.c. -EAGAIN: too many. */
 int registry_add(struct aio_ring *ring, unsigned wanted, struct context **ret_ctx);
 /* Takes it out: true for the one caller that did. Others find nothing from then on. */
 bool registry_remove(const void *ring, struct context **ret_ctx);
 /* Nobody is inside any more. */
 void registry_free(struct context *ctx);
-/* All contexts of this process, one after the other, with a reference each; `index` from 0. */
-struct context *registry_next(unsigned *index);
+/* All contexts of this process, one after the other, with a reference each; `index` from 0. Only those
+ * with operations that may name one of the descriptors from `first` to `last`; and none in a child
+ * that has its parent's memory until exec (vfork). */
+struct context *registry_next(unsigned *index, unsigned first, unsigned last);
 /* The queue of this context is to be closed in a forked child. */
 void registry_note_queue(const struct context *ctx, struct asys_queue *queue);
 

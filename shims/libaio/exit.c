@@ -10,7 +10,7 @@ static __attribute__((destructor)) void finish_all(void)
 	struct context *ctx;
 	unsigned index = 0;
 
-	while ((ctx = registry_next(&index))) {
+	while ((ctx = registry_next(&index, 0, UINT32_MAX))) {
 		/* Held by the very thread that ends, perhaps: in a signal handler. */
 		if (!pthread_mutex_trylock(&ctx->lock)) {
 			context_finish(ctx);

@@ -43,7 +43,12 @@ struct operation {
 	struct iovec one;
 	struct iovec *copied; /* of more iovecs, or NULL */
 	uint32_t blockers;    /* not 0: held until so many others are over (order.c) */
+	uint64_t born;	      /* counts up in its context */
 	bool cancelled;
+	/* numbers.c */
+	bool awaited; /* somebody closes the file, and waits for this */
+	bool moving; /* its call still has a number that is about to be closed, and was told to end */
+	bool borrowed; /* request.fd is a descriptor of the shim's own */
 };
 
 #endif

@@ -82,6 +82,17 @@ void poll_leave(struct context *ctx, const struct operation *op)
 	arm(ctx, op->request.fd, op);
 }
 
+void poll_forget(struct context *ctx, int fd)
+{
+	if (ctx->epoll_fd >= 0)
+		epoll_ctl(ctx->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+int poll_again(struct context *ctx, int fd)
+{
+	return arm(ctx, fd, NULL);
+}
+
 static void end_ready(struct context *ctx, int fd)
 {
 	struct operation *op = ctx->newest, *next;

@@ -14,6 +14,10 @@
 int poll_start(struct context *ctx, struct operation *op);
 /* It does no longer. */
 void poll_leave(struct context *ctx, const struct operation *op);
+/* The set knows this descriptor no longer. */
+void poll_forget(struct context *ctx, int fd);
+/* The operations on this descriptor wait, whatever they did before. 0 or -errno. */
+int poll_again(struct context *ctx, int fd);
 /* The watch came back: events of what is ready go to the ring. */
 void poll_settle(struct context *ctx, int64_t result);
 /* No watch from now on; none of the operations will end. */

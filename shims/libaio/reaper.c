@@ -75,8 +75,7 @@ static void send_sleepers_away(struct context *ctx)
 	}
 }
 
-/* With the lock, which it lets go meanwhile. */
-static void get_and_deliver(struct context *ctx, uint64_t limit_ns)
+int reaper_deliver(struct context *ctx, uint64_t limit_ns)
 {
 	struct asys_event ends[ENDS_AT_ONCE];
 	struct telling telling;
@@ -87,17 +86,18 @@ static void get_and_deliver(struct context *ctx, uint64_t limit_ns)
 	pthread_mutex_lock(&ctx->lock);
 	telling = deliver(ctx, ends, n);
 	if (!telling.count)
-		return;
+		return n;
 	pthread_mutex_unlock(&ctx->lock);
 	eventfd_tell(telling.eventfd, telling.count);
 	pthread_mutex_lock(&ctx->lock);
+	return n;
 }
 
 static void reap(struct context *ctx)
 {
 	send_sleepers_away(ctx);
 	if (ctx->sent)
-		get_and_deliver(ctx, ASYS_FOREVER);
+		reaper_deliver(ctx, ASYS_FOREVER);
 	else
 		wait_for_work(ctx, ASYS_FOREVER);
 }
@@ -121,7 +121,7 @@ static void attend(struct context *ctx)
 		start_deferred(ctx);
 	while (ctx->held && ctx->sent && !ctx->sleepers && visits == ctx->visits &&
 	       !atomic_load(&ctx->reaping) && !atomic_load(&ctx->dead)) {
-		get_and_deliver(ctx, ATTEND_NS);
+		reaper_deliver(ctx, ATTEND_NS);
 		if (context_kick(ctx))
 			asys_queue_flush(ctx->queue);
 	}
@@ -131,6 +131,7 @@ static void *run(void *arg)
 {
 	struct context *ctx = arg;
 
+	inside_begin();
 	pthread_mutex_lock(&ctx->lock);
 	while (!atomic_load(&ctx->dead)) {
 		if (atomic_load(&ctx->reaping))

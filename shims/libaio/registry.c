@@ -15,6 +15,7 @@
  * first: programs have few contexts.
  */
 #include "context.h"
+#include "numbers.h"
 #include "rent.h"
 
 #include <errno.h>
@@ -35,18 +36,21 @@ struct registry {
 	pthread_mutex_t lock;
 	atomic_uint high; /* places used so far */
 	unsigned events;  /* that all contexts asked for */
+	_Atomic pid_t owner;
 	struct context places[PLACES];
 };
 
 static struct registry *registry;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Thread_local unsigned last;
+_Thread_local unsigned shim_inside;
 
 /* Not wiped: a child frees its copies. */
 static _Atomic(struct asys_queue *) queues[PLACES];
 
 static void child_closes(void)
 {
+	numbers_begin_anew();
 	for (unsigned i = 0; i < PLACES; i++)
 		asys_queue_close(atomic_exchange(&queues[i], NULL));
 }
@@ -92,6 +96,7 @@ static void place_init(struct context *ctx, unsigned index, unsigned wanted, str
 	ctx->deferred = ctx->submitted = false;
 	ctx->for_ring = 0;
 	ctx->visits = ctx->sent_at_ns = ctx->quiet = 0;
+	ctx->births = 0;
 	ctx->return_ns = RETURN_MOST_NS;
 	ctx->idle = ctx->sleepers = ctx->kick_worth = ctx->kicks = 0;
 	ctx->news_fd = ctx->epoll_fd = -1;
@@ -134,6 +139,7 @@ int registry_add(struct aio_ring *ring, unsigned wanted, struct context **ret_ct
 	pthread_once(&once, map_registry);
 	if (!registry)
 		return -ENOMEM;
+	atomic_store_explicit(&registry->owner, getpid(), memory_order_relaxed);
 	pthread_mutex_lock(&registry->lock);
 	if (wanted <= most && registry->events <= most - wanted)
 		ctx = find_free();
@@ -152,6 +158,7 @@ static bool try_enter(struct context *ctx, const void *ring)
 {
 	if (atomic_load_explicit(&ctx->ring, memory_order_relaxed) != ring)
 		return false;
+	inside_begin();
 	atomic_fetch_add(&ctx->references, 1);
 	if (atomic_load(&ctx->ring) == ring)
 		return true;
@@ -181,6 +188,7 @@ void context_leave(struct context *ctx)
 {
 	if (atomic_fetch_sub(&ctx->references, 1) == 1 && atomic_load(&ctx->dead))
 		futex_wake_all(&ctx->references);
+	inside_end();
 }
 
 bool registry_remove(const void *ring, struct context **ret_ctx)
@@ -210,13 +218,20 @@ void registry_free(struct context *ctx)
 	pthread_mutex_unlock(&registry->lock);
 }
 
-struct context *registry_next(unsigned *index)
+/* A system call, but asked only where there is something to be done. */
+static bool is_own(void)
+{
+	return registry && atomic_load_explicit(&registry->owner, memory_order_relaxed) == getpid();
+}
+
+struct context *registry_next(unsigned *index, unsigned first, unsigned last_number)
 {
 	while (registry && *index < atomic_load(&registry->high)) {
 		struct context *ctx = &registry->places[(*index)++];
 		const struct aio_ring *ring = atomic_load(&ctx->ring);
 
-		if (ring && try_enter(ctx, ring))
+		if (ring && numbers_maybe(ctx, first, last_number) && is_own() &&
+		    try_enter(ctx, ring))
 			return ctx;
 	}
 	return NULL;

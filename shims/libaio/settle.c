@@ -2,6 +2,8 @@
 #include "settle.h"
 
 #include "../common/errno.h"
+#include "eventfd.h"
+#include "numbers.h"
 #include "order.h"
 #include "polls.h"
 #include "submit.h"
@@ -17,7 +19,8 @@ struct operation *operation_take(struct context *ctx, const struct request *requ
 	else
 		op = &ctx->operations[ctx->fresh++];
 	op->request = *request;
-	op->cancelled = false;
+	op->born = ctx->births++;
+	op->cancelled = op->awaited = op->moving = op->borrowed = false;
 	op->blockers = 0;
 	op->copied = NULL;
 	op->previous = NULL;
@@ -25,6 +28,7 @@ struct operation *operation_take(struct context *ctx, const struct request *requ
 	if (ctx->newest)
 		ctx->newest->previous = op;
 	ctx->newest = op;
+	numbers_add(ctx, op);
 	if (request->write)
 		atomic_fetch_add_explicit(&ctx->writes, 1, memory_order_relaxed);
 	return op;
@@ -42,6 +46,7 @@ void operation_give_back(struct context *ctx, struct operation *op)
 		op->next->previous = op->previous;
 	if (op->request.write)
 		atomic_fetch_sub_explicit(&ctx->writes, 1, memory_order_relaxed);
+	numbers_remove(ctx, op);
 	free(op->copied);
 	op->next = ctx->unused;
 	ctx->unused = op;
@@ -56,6 +61,36 @@ void operation_end(struct context *ctx, struct operation *op, int64_t result,
 	operation_give_back(ctx, op);
 }
 
+void operation_event(struct context *ctx, struct operation *op, int64_t result)
+{
+	struct io_event event;
+	int eventfd;
+
+	operation_end(ctx, op, result, &event, &eventfd);
+	ring_put(ctx->events, &event);
+	context_unreserve(ctx);
+	if (eventfd >= 0)
+		eventfd_tell(eventfd, 1);
+	context_tell(ctx);
+}
+
+bool operation_cancel(struct context *ctx, struct operation *op)
+{
+	if (op->blockers) {
+		operation_event(ctx, op, -ECANCELED);
+		return true;
+	}
+	if (op->request.opcode == IOCB_CMD_POLL) {
+		poll_leave(ctx, op);
+		operation_event(ctx, op, 0);
+		return true;
+	}
+	if (!op->moving && asys_queue_cancel(ctx->queue, op->id))
+		return false;
+	op->cancelled = true;
+	return true;
+}
+
 void operation_drop(struct context *ctx, struct operation *op)
 {
 	struct io_event event;
@@ -65,12 +100,17 @@ void operation_drop(struct context *ctx, struct operation *op)
 	context_unreserve(ctx);
 }
 
-/* The program has put a pipe or a socket under the number of a file that was believed in. */
+/* It goes on with another number; or the program has put a pipe or a socket under that of a file that
+ * was believed in. */
 static bool send_again(struct context *ctx, struct operation *op, int64_t result)
 {
-	if (result != -ESPIPE || op->request.kind == FILE_STREAM || op->cancelled)
+	bool moved = op->moving && result == -ECANCELED;
+
+	op->moving = false;
+	if (op->cancelled || (!moved && (result != -ESPIPE || op->request.kind == FILE_STREAM)))
 		return false;
-	op->request.kind = FILE_STREAM;
+	if (!moved)
+		op->request.kind = FILE_STREAM;
 	ctx->unflushed = true;
 	return !submit_send(ctx, op);
 }

@@ -18,6 +18,13 @@ void operation_give_back(struct context *ctx, struct operation *op);
 void operation_end(struct context *ctx, struct operation *op, int64_t result,
 		   struct io_event *ret_event, int *ret_eventfd);
 
+/* The same, with the event in the ring and everybody told; context_flush is left to the caller. */
+void operation_event(struct context *ctx, struct operation *op, int64_t result);
+
+/* Asks for its end, or ends it: io_cancel's events. False: it has ended already. context_flush and
+ * context_kick are left to the caller. */
+bool operation_cancel(struct context *ctx, struct operation *op);
+
 /* It is over and brings no event. */
 void operation_drop(struct context *ctx, struct operation *op);
 

@@ -28,18 +28,11 @@ int submit_send(struct context *ctx, struct operation *op)
 
 void submit_released(struct context *ctx, struct operation *op)
 {
-	struct io_event event;
-	int eventfd, err = submit_send(ctx, op);
+	int err = submit_send(ctx, op);
 
 	ctx->unflushed = true;
-	if (!err)
-		return;
-	operation_end(ctx, op, err, &event, &eventfd);
-	ring_put(ctx->events, &event);
-	context_unreserve(ctx);
-	if (eventfd >= 0)
-		eventfd_tell(eventfd, 1);
-	context_tell(ctx);
+	if (err)
+		operation_event(ctx, op, err);
 }
 
 /* Sent, or held until what it comes after is over. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libasys-syscall.so: syscall(3), for programs that set up a context through libaio and then make some of
+ * libasys-syscall.so: the calls that the shim's libaio has to see besides its own. close.c has those that
+ * close descriptors; here is syscall(3), for programs that set up a context through libaio and then make some of
  * the kernel's calls on it by number, as MariaDB does with io_getevents. For the kernel such a context is
  * none (-EINVAL), so a call that the kernel refuses as that is made anew through the shim's libaio, which
  * knows its own and refuses all others the same way. A context that was set up by number is the kernel's.
@@ -8,6 +9,8 @@
  * Every other call goes to the kernel as the C library would make it, without a frame on the stack: some
  * calls (clone) return on another one.
  */
+#include "close.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <linux/aio_abi.h>
@@ -26,10 +29,12 @@ int io_getevents(void *ring, long least, long most, struct io_event *events,
 int io_pgetevents(void *ring, long least, long most, struct io_event *events,
 		  struct timespec *timeout, sigset_t *mask);
 
-/* Both are called by the assembly below only, with the arguments of syscall. */
+/* These are called by the assembly below only, with the arguments of syscall. */
 __attribute__((used)) long shim_failed(long result);
 __attribute__((used)) long shim_aio_by_number(long nr, void *a, long b, long c, void *d, void *e,
 					      void *f);
+__attribute__((used)) long shim_close_by_number(long nr, void *a, long b, long c, void *d, void *e,
+						void *f);
 
 /* The kernel's own structure behind the last argument of io_pgetevents. */
 struct kernel_mask {
@@ -41,6 +46,8 @@ struct kernel_mask {
 
 #if defined __x86_64__
 static_assert(SYS_io_destroy == 207 && SYS_io_cancel == 210 && SYS_io_pgetevents == 333,
+	      "numbers in the assembly");
+static_assert(SYS_close == 3 && SYS_dup2 == 33 && SYS_dup3 == 292 && SYS_close_range == 436,
 	      "numbers in the assembly");
 
 __asm__(".text\n"
@@ -55,6 +62,14 @@ __asm__(".text\n"
 	"	jbe 2f\n"
 	"	cmp $333, %rdi\n"
 	"	je 2f\n"
+	"	cmp $3, %rdi\n"
+	"	je 3f\n"
+	"	cmp $33, %rdi\n"
+	"	je 3f\n"
+	"	cmp $292, %rdi\n"
+	"	je 3f\n"
+	"	cmp $436, %rdi\n"
+	"	je 3f\n"
 	"	mov %rdi, %rax\n"
 	"	mov %rsi, %rdi\n"
 	"	mov %rdx, %rsi\n"
@@ -69,6 +84,7 @@ __asm__(".text\n"
 	"1:	mov %rax, %rdi\n"
 	"	jmp shim_failed\n"
 	"2:	jmp shim_aio_by_number\n"
+	"3:	jmp shim_close_by_number\n"
 	".cfi_endproc\n"
 	".size syscall, . - syscall\n");
 
@@ -88,6 +104,8 @@ static long kernel(long nr, void *a, long b, long c, void *d, void *e, void *f)
 #elif defined __aarch64__
 static_assert(SYS_io_destroy == 1 && SYS_io_getevents == 4 && SYS_io_pgetevents == 292,
 	      "numbers in the assembly");
+static_assert(SYS_close == 57 && SYS_dup3 == 24 && SYS_close_range == 436,
+	      "numbers in the assembly");
 
 __asm__(".text\n"
 	".globl syscall\n"
@@ -101,6 +119,12 @@ __asm__(".text\n"
 	"	b.ls 2f\n"
 	"	cmp x0, #292\n"
 	"	b.eq 2f\n"
+	"	cmp x0, #57\n"
+	"	b.eq 3f\n"
+	"	cmp x0, #24\n"
+	"	b.eq 3f\n"
+	"	cmp x0, #436\n"
+	"	b.eq 3f\n"
 	"	mov x8, x0\n"
 	"	mov x0, x1\n"
 	"	mov x1, x2\n"
@@ -114,6 +138,7 @@ __asm__(".text\n"
 	"	ret\n"
 	"1:	b shim_failed\n"
 	"2:	b shim_aio_by_number\n"
+	"3:	b shim_close_by_number\n"
 	".cfi_endproc\n"
 	".size syscall, . - syscall\n");
 
@@ -173,5 +198,20 @@ long shim_aio_by_number(long nr, void *a, long b, long c, void *d, void *e, void
 
 	if (result == -EINVAL || result == -ENOSYS)
 		result = through_libaio(nr, a, b, c, d, e, f);
+	return result < 0 ? shim_failed(result) : result;
+}
+
+long shim_close_by_number(long nr, void *a, long b, long c, void *d, void *e, void *f)
+{
+	unsigned number = (unsigned)(uintptr_t)a;
+	long result;
+
+	if (nr == SYS_close)
+		shim_let_go(number, number);
+	else if (nr == SYS_close_range)
+		shim_let_go_range(number, (unsigned)b, (int)c);
+	else if (number != (unsigned)b)
+		shim_let_go((unsigned)b, (unsigned)b);
+	result = kernel(nr, a, b, c, d, e, f);
 	return result < 0 ? shim_failed(result) : result;
 }

@@ -1,10 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The shim exports what the distribution's libaio.so.1 exports, names and versions, and nothing else.
+# The shim exports what the distribution's libaio.so.1 exports, names and versions, and nothing else but
+# what libasys-syscall.so needs of it, under a version that no program asks for.
 set -eu
 names() {
-	nm -D --defined-only --with-symbol-versions "$1" | awk '$2 == "T" { print $3 }' | sort
+	nm -D --defined-only --with-symbol-versions "$1" |
+		awk '$2 == "T" && $3 !~ /@ASYS_PRIVATE$/ { print $3 }' | sort
 }
+private=$(nm -D --defined-only --with-symbol-versions "$1" |
+	awk '$2 != "A" && $3 ~ /ASYS_PRIVATE/ { print $3 }' | sort | tr '\n' ' ')
+if [ "$private" != "asys_aio_busy@@ASYS_PRIVATE asys_aio_let_go@@ASYS_PRIVATE " ]; then
+	echo "private names: $private"
+	exit 1
+fi
 for system in /usr/lib/*/libaio.so.1 /usr/lib64/libaio.so.1 /usr/lib/libaio.so.1; do
 	[ -e "$system" ] || continue
 	ours=$(names "$1")

@@ -7,6 +7,11 @@
 
 #include <libaio.h>
 
+/* Headers older than Linux 5.9 do not have it. */
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
 /* What an io_context_t points to. */
 struct ring {
 	unsigned id, nr;
