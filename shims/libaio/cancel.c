@@ -48,7 +48,7 @@ int shim_io_cancel(void *ring, struct iocb *iocb, struct io_event *unused)
 	err = cancel(ctx, iocb, &flush);
 	pthread_mutex_unlock(&ctx->lock);
 	if (flush)
-		asys_queue_flush(ctx->queue);
+		context_start(ctx);
 	context_leave(ctx);
 	return err;
 }

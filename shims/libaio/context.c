@@ -3,6 +3,7 @@
 #include "context.h"
 
 #include "../common/stats.h"
+#include "inbox.h"
 #include "polls.h"
 #include "reaper.h"
 #include "settle.h"
@@ -68,12 +69,20 @@ int context_open_queue(struct context *ctx)
 	return 0;
 }
 
+void context_start(struct context *ctx)
+{
+	if (atomic_load_explicit(&ctx->reaping, memory_order_relaxed))
+		inbox_ring(ctx);
+	else
+		asys_queue_flush(ctx->queue);
+}
+
 void context_flush(struct context *ctx)
 {
 	if (!ctx->unflushed)
 		return;
 	ctx->unflushed = false;
-	asys_queue_flush(ctx->queue);
+	context_start(ctx);
 }
 
 void context_tell(struct context *ctx)
@@ -112,7 +121,7 @@ static void wait_until_empty(struct context *ctx)
 		context_kick(ctx);
 		pthread_mutex_unlock(&ctx->lock);
 		if (ctx->queue)
-			asys_queue_flush(ctx->queue);
+			context_start(ctx);
 		futex_sleep(&ctx->references, inside, KICK_AGAIN_NS);
 	}
 }
@@ -152,6 +161,7 @@ void context_finish(struct context *ctx)
 
 	if (!ctx->queue)
 		return;
+	inbox_send(ctx);
 	poll_stop(ctx);
 	op = ctx->newest;
 	for (; op; op = next) {
@@ -176,6 +186,7 @@ static void take_apart(struct context *ctx)
 		munmap(ctx->operations, ctx->nr * sizeof(*ctx->operations));
 	}
 	poll_close(ctx);
+	inbox_close(ctx);
 	if (ctx->news_fd >= 0)
 		close(ctx->news_fd);
 }

@@ -17,6 +17,7 @@
  *   getevents.c  io_getevents; pgetevents.c with a signal mask
  *   ring.c       the ring of events that programs may read themselves
  *   reaper.c     a thread that fills that ring
+ *   inbox.c      what program threads leave to it
  *   cancel.c     io_cancel
  *   numbers.c    the program closes a descriptor that operations in flight need
  *   exit.c       what is in flight when the program ends
@@ -32,7 +33,8 @@
  * Two modes. DIRECT, as long as it will do: no thread of the shim's own; io_getevents waits in the
  * queue itself and takes events from it, past the ring. REAPING, from the first queued operation with
  * IOCB_FLAG_RESFD on: somebody must signal the eventfd and fill the ring while the program is
- * elsewhere, so a thread waits in the queue and io_getevents waits for the ring.
+ * elsewhere, so a thread waits in the queue and io_getevents waits for the ring. Submissions go to
+ * that thread by an inbox.
  *
  * Invariants (`lock` is the context's):
  *   A1  active + events in the ring <= nr - 1: so the ring never overflows, and memory is bounded. An
@@ -41,8 +43,8 @@
  *   A2  every accepted operation brings exactly one event.             libaio_threads.c
  *   A3  whoever lets go of the lock leaves no event in the ring for which a thread that sleeps in the
  *       queue was not kicked: sleepers in the queue see the queue only. libaio_threads.c
- *   A4  `sent` is how many calls the queue has or had and whose end is not settled: a thread sleeps in
- *       the queue only while it is not 0, else on `news`.              libaio_threads.c
+ *   A4  `sent` is how many calls the queue has or had and whose end is not settled: a thread of the
+ *       program sleeps in the queue only while it is not 0, else on `news`. libaio_threads.c
  *   A5  buffered operations of one context on one descriptor whose ranges overlap, writes with
  *       O_APPEND, fsync after writes, and each direction of a pipe or socket keep the order of
  *       submission, as they do where the kernel runs them in io_submit. libaio_order.c
@@ -53,6 +55,9 @@
  *   A8  in a forked child no context exists.                           libaio_fork.c
  *   A9  a close that the shim is told of (numbers.h) returns when no operation accepted before depends
  *       on the number.                                                 libaio_close.c
+ *   A10 in REAPING no thread of the program starts a call: io_uring ends calls in the thread that
+ *       started them, whose waits would end with EINTR.                with_uring.c
+ *   A11 what is in the inbox is sent without anything else happening.  libaio_ring.c
  */
 #ifndef LIBAIO_CONTEXT_H
 #define LIBAIO_CONTEXT_H
@@ -117,6 +122,13 @@ struct context {
 	bool watching;
 	asys_id watch;
 	struct epoll_event polled[POLLED];
+
+	/* inbox.c */
+	struct operation *inbox, *inbox_last; /* the first, and if there is one, the last */
+	int bell;			      /* or -1 */
+	bool bell_read;			      /* the queue has a call that reads it */
+	uint64_t bell_count;
+	atomic_bool asleep; /* who puts something in rings */
 
 	/* reaper.c */
 	atomic_bool reaping;
@@ -187,7 +199,9 @@ static inline void context_unreserve(struct context *ctx)
 
 /* With the lock: calls were sent, or events lie in the ring: news for those who wait for that. */
 void context_tell(struct context *ctx);
-/* With the lock: starts what was sent while events were settled. */
+/* What was sent is started: here, or by the thread that has the queue. Without the lock, or with it. */
+void context_start(struct context *ctx);
+/* With the lock: the same for what was sent while events were settled. */
 void context_flush(struct context *ctx);
 /* With the lock: ends the sleep of those in the queue. Flush after letting go of the lock. */
 bool context_kick(struct context *ctx);

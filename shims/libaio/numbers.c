@@ -97,7 +97,7 @@ static void move(struct context *ctx, struct operation *op, int to)
 	op->borrowed = true;
 	if (borrowed)
 		give_back(ctx, from);
-	if (op->blockers || op->request.opcode == IOCB_CMD_POLL || op->moving)
+	if (op->blockers || op->put || op->request.opcode == IOCB_CMD_POLL || op->moving)
 		return;
 	op->moving = true;
 	if (!op->cancelled)
@@ -207,7 +207,7 @@ static void pause_once(struct context *ctx)
 	uint32_t news = atomic_load(&ctx->news);
 
 	pthread_mutex_unlock(&ctx->lock);
-	asys_queue_flush(ctx->queue);
+	context_start(ctx);
 	futex_sleep(&ctx->news, news, LOOK_LEAST_NS);
 	pthread_mutex_lock(&ctx->lock);
 }
@@ -223,7 +223,7 @@ static bool wait_until_free(struct context *ctx, const struct range *range, uint
 	bool kicked = false;
 
 	while (depends(ctx, range, births)) {
-		if ((ctx->sleepers && ctx->kicks) ||
+		if (atomic_load(&ctx->reaping) || (ctx->sleepers && ctx->kicks) ||
 		    (reaper_deliver(ctx, look_ns) <= 0 && !asys_queue_pending(ctx->queue)))
 			pause_once(ctx);
 		if (ring_count(ctx->events) && context_kick(ctx))
@@ -251,7 +251,7 @@ static void let_go(struct context *ctx, const struct range *range)
 		kicked = true;
 	pthread_mutex_unlock(&ctx->lock);
 	if (kicked)
-		asys_queue_flush(ctx->queue);
+		context_start(ctx);
 }
 
 void asys_aio_let_go(unsigned first, unsigned last)

@@ -41,9 +41,11 @@ struct operation {
 	struct request request;
 	asys_id id;
 	struct iovec one;
-	struct iovec *copied; /* of more iovecs, or NULL */
-	uint32_t blockers;    /* not 0: held until so many others are over (order.c) */
-	uint64_t born;	      /* counts up in its context */
+	struct iovec *copied;	    /* of more iovecs, or NULL */
+	uint32_t blockers;	    /* not 0: held until so many others are over (order.c) */
+	struct operation *next_put; /* in the inbox */
+	bool put;		    /* there */
+	uint64_t born;		    /* counts up in its context */
 	bool cancelled;
 	/* numbers.c */
 	bool awaited; /* somebody closes the file, and waits for this */

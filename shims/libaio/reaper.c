@@ -2,6 +2,7 @@
 #include "reaper.h"
 
 #include "eventfd.h"
+#include "inbox.h"
 #include "settle.h"
 
 #include <errno.h>
@@ -84,6 +85,7 @@ int reaper_deliver(struct context *ctx, uint64_t limit_ns)
 	pthread_mutex_unlock(&ctx->lock);
 	n = asys_queue_get_many(ctx->queue, ends, ENDS_AT_ONCE, 1, limit_ns);
 	pthread_mutex_lock(&ctx->lock);
+	atomic_store(&ctx->asleep, false);
 	telling = deliver(ctx, ends, n);
 	if (!telling.count)
 		return n;
@@ -96,10 +98,11 @@ int reaper_deliver(struct context *ctx, uint64_t limit_ns)
 static void reap(struct context *ctx)
 {
 	send_sleepers_away(ctx);
-	if (ctx->sent)
+	inbox_send(ctx);
+	inbox_listen(ctx);
+	if (!atomic_load(
+		    &ctx->dead)) /* looked at after `asleep` was set, as who ends it rings after */
 		reaper_deliver(ctx, ASYS_FOREVER);
-	else
-		wait_for_work(ctx, ASYS_FOREVER);
 }
 
 /* With the lock, which it lets go meanwhile. */
@@ -168,7 +171,7 @@ int reaper_start(struct context *ctx)
 {
 	if (atomic_load(&ctx->reaping))
 		return 0;
-	if (start_thread(ctx))
+	if (inbox_open(ctx) || start_thread(ctx))
 		return -EAGAIN;
 	atomic_store(&ctx->reaping, true);
 	atomic_store(&ctx->events->magic, AIO_RING_MAGIC);
@@ -184,24 +187,22 @@ bool reaper_attend(struct context *ctx)
 	return true;
 }
 
-void reaper_has_work(struct context *ctx)
-{
-	if (atomic_load_explicit(&ctx->reaping, memory_order_relaxed))
-		wake(ctx);
-}
-
 void reaper_stop(struct context *ctx)
 {
 	if (!ctx->has_thread)
 		return;
-	pthread_mutex_lock(&ctx->lock);
-	if (!asys_error(asys_call(ctx->queue, SYS_getpid, 0, 0, 0, 0, 0, 0))) {
-		ctx->kicks++;
-		ctx->sent++;
+	if (atomic_load(&ctx->reaping)) {
+		inbox_ring(ctx);
+	} else {
+		pthread_mutex_lock(&ctx->lock);
+		if (!asys_error(asys_call(ctx->queue, SYS_getpid, 0, 0, 0, 0, 0, 0))) {
+			ctx->kicks++;
+			ctx->sent++;
+		}
+		atomic_fetch_add(&ctx->work, 1);
+		futex_wake_all(&ctx->work);
+		pthread_mutex_unlock(&ctx->lock);
+		asys_queue_flush(ctx->queue);
 	}
-	atomic_fetch_add(&ctx->work, 1);
-	futex_wake_all(&ctx->work);
-	pthread_mutex_unlock(&ctx->lock);
-	asys_queue_flush(ctx->queue);
 	pthread_join(ctx->reaper, NULL);
 }

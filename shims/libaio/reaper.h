@@ -4,8 +4,8 @@
  * first needed, for one of two things:
  *
  *   reaping     It sits in the queue, puts events into the ring and tells eventfds. From then on
- *               nobody else enters the queue but who closes a descriptor (numbers.h), and the ring
- *               has its magic number.
+ *               no thread of the program enters the queue or starts anything in it (inbox.h), and
+ *               the ring has its magic number.
  *   attending   Calls were left to the program (rent.h), or operations are held (order.h), which are
  *               sent when events of others are settled. If the program does not come to get events
  *               within ATTEND_NS, the thread starts the ones and settles the others, into the ring.
@@ -21,8 +21,6 @@ int reaper_start(struct context *ctx);
 /* With the lock. From now on it looks whether the program comes. False: there is no thread that could, or
  * it is reaping. */
 bool reaper_attend(struct context *ctx);
-/* With the lock, after something was sent. */
-void reaper_has_work(struct context *ctx);
 /* With the lock, which it lets go meanwhile: what ends within the limit goes into the ring. Returns how
  * much came out of the queue, or -errno. For any thread; context_kick is left to the caller. */
 int reaper_deliver(struct context *ctx, uint64_t limit_ns);

@@ -97,6 +97,10 @@ static void place_init(struct context *ctx, unsigned index, unsigned wanted, str
 	ctx->for_ring = 0;
 	ctx->visits = ctx->sent_at_ns = ctx->quiet = 0;
 	ctx->births = 0;
+	ctx->inbox = NULL;
+	ctx->bell = -1;
+	ctx->bell_read = false;
+	atomic_store(&ctx->asleep, false);
 	ctx->return_ns = RETURN_MOST_NS;
 	ctx->idle = ctx->sleepers = ctx->kick_worth = ctx->kicks = 0;
 	ctx->news_fd = ctx->epoll_fd = -1;

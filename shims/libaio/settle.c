@@ -3,6 +3,7 @@
 
 #include "../common/errno.h"
 #include "eventfd.h"
+#include "inbox.h"
 #include "numbers.h"
 #include "order.h"
 #include "polls.h"
@@ -20,7 +21,7 @@ struct operation *operation_take(struct context *ctx, const struct request *requ
 		op = &ctx->operations[ctx->fresh++];
 	op->request = *request;
 	op->born = ctx->births++;
-	op->cancelled = op->awaited = op->moving = op->borrowed = false;
+	op->cancelled = op->awaited = op->moving = op->borrowed = op->put = false;
 	op->blockers = 0;
 	op->copied = NULL;
 	op->previous = NULL;
@@ -74,12 +75,9 @@ void operation_event(struct context *ctx, struct operation *op, int64_t result)
 	context_tell(ctx);
 }
 
-bool operation_cancel(struct context *ctx, struct operation *op)
+/* It is in no list of the shim's. */
+static bool cancel_sent(struct context *ctx, struct operation *op)
 {
-	if (op->blockers) {
-		operation_event(ctx, op, -ECANCELED);
-		return true;
-	}
 	if (op->request.opcode == IOCB_CMD_POLL) {
 		poll_leave(ctx, op);
 		operation_event(ctx, op, 0);
@@ -88,6 +86,16 @@ bool operation_cancel(struct context *ctx, struct operation *op)
 	if (!op->moving && asys_queue_cancel(ctx->queue, op->id))
 		return false;
 	op->cancelled = true;
+	return true;
+}
+
+bool operation_cancel(struct context *ctx, struct operation *op)
+{
+	if (op->put)
+		inbox_remove(ctx, op);
+	else if (!op->blockers)
+		return cancel_sent(ctx, op);
+	operation_event(ctx, op, -ECANCELED);
 	return true;
 }
 
@@ -120,6 +128,10 @@ bool settle(struct context *ctx, const struct asys_event *end, struct io_event *
 {
 	struct operation *op;
 
+	if (end->user == USER_BELL) {
+		inbox_heard(ctx);
+		return false;
+	}
 	ctx->sent--;
 	if (end->user == USER_KICK) {
 		ctx->kicks--;

@@ -8,6 +8,7 @@
 /* The `user` of ends that are no operation's. */
 #define USER_KICK 0u
 #define USER_WATCH 1u
+#define USER_BELL 2u
 
 /* A place for an accepted operation; A1 says that there is one. It is in flight from now on. */
 struct operation *operation_take(struct context *ctx, const struct request *request);

@@ -4,6 +4,7 @@
 
 #include "../common/stats.h"
 #include "eventfd.h"
+#include "inbox.h"
 #include "order.h"
 #include "polls.h"
 #include "reaper.h"
@@ -13,7 +14,7 @@
 
 #include "../common/errno.h"
 
-int submit_send(struct context *ctx, struct operation *op)
+int submit_now(struct context *ctx, struct operation *op)
 {
 	struct asys_call call;
 	int err;
@@ -24,6 +25,14 @@ int submit_send(struct context *ctx, struct operation *op)
 	if (!err)
 		ctx->sent++;
 	return err;
+}
+
+int submit_send(struct context *ctx, struct operation *op)
+{
+	if (!atomic_load_explicit(&ctx->reaping, memory_order_relaxed))
+		return submit_now(ctx, op);
+	inbox_put(ctx, op);
+	return 0;
 }
 
 void submit_released(struct context *ctx, struct operation *op)
@@ -65,7 +74,6 @@ static int queue_request(struct context *ctx, const struct request *r)
 		return err;
 	}
 	rent_note(ctx, r);
-	reaper_has_work(ctx);
 	if (ctx->idle)
 		context_tell(ctx);
 	return 0;
@@ -200,7 +208,7 @@ static void start_all(struct context *ctx, int how)
 	}
 	if (!now)
 		return;
-	asys_queue_flush(ctx->queue);
+	context_start(ctx);
 	pthread_mutex_lock(&ctx->lock);
 	rent_started(ctx);
 	pthread_mutex_unlock(&ctx->lock);

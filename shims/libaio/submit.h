@@ -53,6 +53,8 @@ enum attempt attempt_poll(const struct request *request, int64_t *ret_result);
 enum attempt attempt_sync(const struct request *request, int64_t *ret_result);
 
 /* submit.c, with the lock: the call of an operation whose memory is prepared goes to the queue. */
+int submit_now(struct context *ctx, struct operation *op);
+/* The same, if this is the program's to do; or it goes to the inbox. */
 int submit_send(struct context *ctx, struct operation *op);
 /* The same for one that was held (order.c); if it fails, that is its event. */
 void submit_released(struct context *ctx, struct operation *op);

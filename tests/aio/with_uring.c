@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -297,28 +299,42 @@ static void test_one_thread(void **state)
 	close(fd);
 }
 
-/* What ends in queues of the shims interrupts no call that the kernel goes on with by itself. epoll_wait
- * is none of these, see docs/AIO.md. */
-#define WAITS 4
+/* What ends in queues of the shims interrupts no call that the kernel goes on with by itself; and where
+ * there is an eventfd, because the program waits elsewhere, no other either. See docs/AIO.md. */
+#define WAITS 6
+#define RESTARTED 3
 
-static int wait_somehow(unsigned how, struct io_uring *ring, int epoll)
+static int wait_for_nothing(int fd)
+{
+	struct timeval limit = { 0, 60000 };
+	char in;
+
+	check_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+	return recv(fd, &in, 1, 0) < 0 && errno == EAGAIN ? 0 : -errno;
+}
+
+static int wait_somehow(unsigned how, struct io_uring *ring, int epoll, int socket)
 {
 	struct __kernel_timespec limit = { 0, 60000000 };
 	struct timespec time = { 0, 60000000 };
 	struct io_uring_cqe *cqe;
 	struct epoll_event event;
-	int err;
+	sigset_t none;
 
 	switch (how) {
 	case 0:
-		err = epoll_wait(epoll, &event, 1, 60) ? -errno : 0;
-		return err == -EINTR && under_shim() ? 0 : err;
-	case 1:
 		return nanosleep(&time, NULL) ? -errno : 0;
-	case 2:
+	case 1:
 		return poll(NULL, 0, 60) ? -errno : 0;
-	default:
+	case 2:
 		return io_uring_wait_cqe_timeout(ring, &cqe, &limit) == -ETIME ? 0 : -1;
+	case RESTARTED:
+		return epoll_wait(epoll, &event, 1, 60) ? -errno : 0;
+	case RESTARTED + 1:
+		return wait_for_nothing(socket);
+	default:
+		sigemptyset(&none);
+		return sigtimedwait(&none, NULL, &time) < 0 && errno == EAGAIN ? 0 : -errno;
 	}
 }
 
@@ -329,30 +345,35 @@ static void *write_later(void *arg)
 	return NULL;
 }
 
-static void test_waiting(void **state)
+static void wait_in_all_ways(int eventfd)
 {
 	struct io_uring ring;
 	io_context_t ctx = setup(2);
-	int pipes[2], epoll = epoll_create1(EPOLL_CLOEXEC);
+	int pipes[2], sockets[2], epoll = epoll_create1(EPOLL_CLOEXEC);
 
-	(void)state;
 	make_pipe(pipes);
+	check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
 	open_ring(&ring, 0);
 	for (unsigned how = 0; how < WAITS; how++) {
 		char in[2];
 		struct aiocb posix = { .aio_fildes = pipes[0], .aio_buf = in, .aio_nbytes = 1 };
 		struct iocb cb[2];
 		pthread_t thread;
+		int err;
 
 		posix.aio_sigevent.sigev_notify = SIGEV_NONE;
 		io_prep_poll(&cb[0], pipes[0], POLLIN);
+		io_prep_pread(&cb[1], pipes[0], &in[1], 1, 0);
+		for (unsigned k = 0; eventfd >= 0 && k < 2; k++)
+			io_set_eventfd(&cb[k], eventfd);
 		check_eq(submit_iocb(ctx, &cb[0]), 1);
 		check_eq(aio_read(&posix), 0);
-		io_prep_pread(&cb[1], pipes[0], &in[1], 1, 0);
 		if (under_shim()) /* the kernel would wait in io_submit */
 			check_eq(submit_iocb(ctx, &cb[1]), 1);
 		check_eq(pthread_create(&thread, NULL, write_later, &pipes[1]), 0);
-		check_eq(wait_somehow(how, &ring, epoll), 0);
+		err = wait_somehow(how, &ring, epoll, sockets[0]);
+		if (err != -EINTR || !under_shim() || eventfd >= 0 || how < RESTARTED)
+			check_eq(err, 0);
 		pthread_join(thread, NULL);
 		check(get_event(ctx).res > 0);
 		if (under_shim())
@@ -367,8 +388,20 @@ static void test_waiting(void **state)
 	io_uring_queue_exit(&ring);
 	check_eq(io_destroy(ctx), 0);
 	close(epoll);
-	close(pipes[0]);
-	close(pipes[1]);
+	for (unsigned k = 0; k < 2; k++) {
+		close(pipes[k]);
+		close(sockets[k]);
+	}
+}
+
+static void test_waiting(void **state)
+{
+	int told = eventfd(0, EFD_CLOEXEC);
+
+	(void)state;
+	wait_in_all_ways(-1);
+	wait_in_all_ways(told);
+	close(told);
 }
 
 /* The program's ring goes on while it closes ranges of numbers that are its own, in a process with
