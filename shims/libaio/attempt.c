@@ -5,6 +5,7 @@
 #include "../common/stats.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -59,11 +60,26 @@ static enum attempt judge_read(struct context *ctx, struct request *r, int64_t *
 	}
 }
 
+/* By the size that is known without asking a server. */
+static bool may_meet_end(const struct request *r)
+{
+	struct statx st;
+
+	shim_count_made(1);
+	if (statx(r->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, &st))
+		return true;
+	return S_ISREG(st.stx_mode) && (uint64_t)r->offset + r->bytes > st.stx_size;
+}
+
 /* One that was in vain is a call more than the operation needs. */
 static enum attempt judge(struct context *ctx, struct request *r, int64_t *result)
 {
 	enum attempt outcome = r->write ? ATTEMPT_DONE : judge_read(ctx, r, result);
 
+	if (!r->write && *result >= 0)
+		r->end = *result < (int64_t)r->bytes;
+	else if (outcome == ATTEMPT_QUEUE && r->kind != FILE_STREAM)
+		r->end = may_meet_end(r);
 	if (outcome != ATTEMPT_DONE)
 		shim_count_made(1);
 	return outcome;
@@ -95,13 +111,10 @@ enum attempt attempt_transfer(struct context *ctx, struct request *r, bool held,
 	bool later = held || (!(r->rw_flags & RW_NOWAIT) &&
 			      (r->write || (!r->rw_flags && file_is_cold(ctx, r->fd))));
 
-	if (!r->write && !later && file_believed(ctx, r->fd) == FILE_CACHED) {
+	if (!r->write && !later && file_believed(ctx, r->fd) == FILE_CACHED && !check_area(r)) {
 		enum attempt outcome;
 
 		r->kind = FILE_CACHED;
-		*ret_result = check_area(r);
-		if (*ret_result)
-			return ATTEMPT_FAIL;
 		outcome = try_now(ctx, r, ret_result);
 		if (*ret_result != -ESPIPE)
 			return outcome;
@@ -116,8 +129,11 @@ enum attempt attempt_transfer(struct context *ctx, struct request *r, bool held,
 		*ret_result = -ESPIPE; /* sockets look at the offset, pipes do not */
 		return ATTEMPT_DONE;
 	}
-	if (later || r->kind != FILE_CACHED)
+	if (later || r->kind != FILE_CACHED) {
+		r->end = !r->write && (r->kind == FILE_CACHED || r->kind == FILE_PLAIN) &&
+			 may_meet_end(r);
 		return ATTEMPT_QUEUE;
+	}
 	return try_now(ctx, r, ret_result);
 }
 

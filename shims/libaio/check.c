@@ -17,15 +17,9 @@
 #define FLAG_RESFD 1u
 #define FLAG_IOPRIO 2u
 
-/* fs.h of the kernel this is built on may be older than the kernel it runs on. */
-#define RW_HIPRI 0x1u
-#define RW_APPEND 0x10u
-#define RW_NOAPPEND 0x20u
-#define RW_ATOMIC 0x40u
-#define RW_KNOWN 0x1ffu
-
 #define USER_BITS 56 /* no address of a program is longer */
 #define NULL_PAGE 4096u
+#define BYTES_MOST 0x7ffff000u /* of one transfer; more is as much as this */
 
 enum { CLASS_NONE, CLASS_REALTIME, CLASS_BEST_EFFORT, CLASS_IDLE };
 
@@ -111,36 +105,58 @@ static bool is_of_program(uint64_t address, uint64_t size)
 	return !(address >> USER_BITS) && !((address + size) >> USER_BITS);
 }
 
+static bool is_transfer(const struct request *r)
+{
+	return r->write || r->vector || r->opcode == IOCB_CMD_PREAD;
+}
+
+/* All lengths first, as the kernel does. */
+static int check_lengths(struct request *r, const struct iovec *iov)
+{
+	for (uint64_t k = 0; k < r->size; k++) {
+		if (iov[k].iov_len > SSIZE_MAX)
+			return -EINVAL;
+		r->bytes += iov[k].iov_len < BYTES_MOST ? iov[k].iov_len : BYTES_MOST;
+	}
+	if (r->bytes > BYTES_MOST)
+		r->bytes = BYTES_MOST;
+	return 0;
+}
+
 static int check_vector(struct request *r)
 {
 	const struct iovec *iov = (const struct iovec *)(uintptr_t)r->buffer;
+	int err;
 
 	if (r->size > IOV_MAX)
 		return -EINVAL;
 	if (r->size && (r->buffer < NULL_PAGE || !is_of_program(r->buffer, r->size * sizeof(*iov))))
 		return -EFAULT;
-	for (uint64_t k = 0; k < r->size; k++) {
-		if (iov[k].iov_len > SSIZE_MAX)
-			return -EINVAL;
-		if (!is_of_program((uintptr_t)iov[k].iov_base, iov[k].iov_len))
-			return -EFAULT;
-		r->bytes += iov[k].iov_len;
-	}
-	return r->bytes > SSIZE_MAX ? -EINVAL : 0;
+	err = check_lengths(r, iov);
+	for (uint64_t k = 0; !err && k < r->size; k++)
+		if (!is_of_program((uintptr_t)iov[k].iov_base,
+				   r->size > 1 ? iov[k].iov_len : r->bytes))
+			err = -EFAULT;
+	return err;
+}
+
+int check_memory(struct request *r)
+{
+	if (r->vector)
+		return check_vector(r);
+	if (!is_transfer(r))
+		return 0;
+	if (r->size > BYTES_MOST)
+		r->size = BYTES_MOST;
+	r->bytes = r->size;
+	return is_of_program(r->buffer, r->size) ? 0 : -EFAULT;
 }
 
 static int check_transfer(const struct iocb *iocb, struct request *r)
 {
 	int err = iocb->aio_flags & FLAG_IOPRIO ? check_priority(iocb, r) : 0;
 
-	if (!err)
-		err = check_rw_flags(r);
-	if (err)
-		return err;
-	if (r->vector)
-		return check_vector(r);
-	r->bytes = r->size;
-	return is_of_program(r->buffer, r->size) ? 0 : -EFAULT;
+	return err ? err : check_rw_flags(r);
 }
 
 static int check_sync(const struct iocb *iocb)
@@ -178,6 +194,8 @@ int check_request(const struct iocb *iocb, struct request *r)
 	case IOCB_CMD_PWRITE:
 	case IOCB_CMD_PREADV:
 	case IOCB_CMD_PWRITEV:
+		if (r->vector)
+			r->size = (uint32_t)r->size; /* as the kernel takes it */
 		return check_transfer(iocb, r);
 	case IOCB_CMD_FSYNC:
 	case IOCB_CMD_FDSYNC:

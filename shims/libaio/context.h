@@ -45,9 +45,9 @@
  *       queue was not kicked: sleepers in the queue see the queue only. libaio_threads.c
  *   A4  `sent` is how many calls the queue has or had and whose end is not settled: a thread of the
  *       program sleeps in the queue only while it is not 0, else on `news`. libaio_threads.c
- *   A5  buffered operations of one context on one descriptor whose ranges overlap, writes with
- *       O_APPEND, fsync after writes, and each direction of a pipe or socket keep the order of
- *       submission, as they do where the kernel runs them in io_submit. libaio_order.c
+ *   A5  buffered operations of one context on one descriptor whose ranges overlap, appends, reads at
+ *       the end of the file, fsync after writes, and each direction of a pipe or socket keep the order
+ *       of submission, as they do where the kernel runs them in io_submit. libaio_order.c
  *   A6  what was accepted is started within two ticks of ATTEND_NS even if nobody comes for events.
  *                                                                      libaio_nonblock.c
  *   A7  a context is freed when nobody is inside (references) and its queue is closed, and is found by

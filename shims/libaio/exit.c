@@ -5,14 +5,28 @@
  */
 #include "context.h"
 
+#include <time.h>
+
+#define PATIENCE_S 1
+
+/* Other threads hold it for moments. The thread that ends holds it itself if it does so in a signal
+ * handler: then what is in flight is lost. */
+static bool lock_for_moment(struct context *ctx)
+{
+	struct timespec limit;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += PATIENCE_S;
+	return !pthread_mutex_timedlock(&ctx->lock, &limit);
+}
+
 static __attribute__((destructor)) void finish_all(void)
 {
 	struct context *ctx;
 	unsigned index = 0;
 
 	while ((ctx = registry_next(&index, 0, UINT32_MAX))) {
-		/* Held by the very thread that ends, perhaps: in a signal handler. */
-		if (!pthread_mutex_trylock(&ctx->lock)) {
+		if (lock_for_moment(ctx)) {
 			context_finish(ctx);
 			pthread_mutex_unlock(&ctx->lock);
 		}

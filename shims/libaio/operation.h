@@ -26,7 +26,9 @@ struct request {
 	uint16_t opcode; /* IOCB_CMD_... */
 	bool write, vector, append;
 	bool high, low; /* asys's priority */
+	bool end;	/* a read that may meet the end of the file */
 	uint8_t kind;	/* enum file_kind */
+	uint8_t sort;	/* what kind was when it was accepted: the order goes by that */
 	int fd;
 	int eventfd; /* or -1 */
 	uint32_t rw_flags;

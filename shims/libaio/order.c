@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What must not overtake what (A5). The kernel runs operations on the page cache, pipes and sockets in
- * io_submit, so programs see them in the order of submission; O_DIRECT has no order there either.
+ * io_submit, so programs see them in the order of submission; O_DIRECT has no order there either. Where
+ * an append goes, and what a read at the end of the file finds, depends on all writes before.
  *
  * An operation that has to wait for others is held here, with the number of those, and is sent when the
  * last one has been settled. Nothing is said to the queue (asys_after): whoever gets events may have
@@ -17,10 +18,21 @@ static bool is_sync(const struct request *r)
 	return r->opcode == IOCB_CMD_FSYNC || r->opcode == IOCB_CMD_FDSYNC;
 }
 
+/* Without a sign: one of them may be wrong in ways that are looked at later. */
+static uint64_t end_of(const struct request *r)
+{
+	return (uint64_t)r->offset + r->bytes;
+}
+
 static bool overlap(const struct request *a, const struct request *b)
 {
-	return a->offset < b->offset + (int64_t)b->bytes &&
-	       b->offset < a->offset + (int64_t)a->bytes;
+	return (uint64_t)a->offset < end_of(b) && (uint64_t)b->offset < end_of(a);
+}
+
+/* The write may move the end of the file that the read meets. */
+static bool moves_end(const struct request *write, const struct request *read)
+{
+	return read->end && (write->append || end_of(write) > (uint64_t)read->offset);
 }
 
 static bool comes_after(const struct request *r, const struct request *before)
@@ -29,11 +41,15 @@ static bool comes_after(const struct request *r, const struct request *before)
 		return false;
 	if (is_sync(r))
 		return before->write;
-	if (r->kind == FILE_STREAM || before->kind == FILE_STREAM)
+	if (r->sort == FILE_STREAM || before->sort == FILE_STREAM)
 		return r->write == before->write;
-	if (before->kind == FILE_DIRECT || !(r->write || before->write))
+	if (before->sort == FILE_DIRECT || !(r->write || before->write))
 		return false;
-	return (r->append && before->append) || overlap(r, before);
+	if (overlap(r, before))
+		return true;
+	if (r->write && before->write)
+		return r->append || before->append;
+	return r->write ? moves_end(r, before) : moves_end(before, r);
 }
 
 uint32_t order_count(const struct context *ctx, const struct operation *older,

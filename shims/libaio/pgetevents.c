@@ -29,10 +29,13 @@ static int sleep_masked(struct context *ctx, uint64_t left, const sigset_t *mask
 	struct pollfd fds[2] = { { .fd = ctx->news_fd, .events = POLLIN }, { .fd = -1 } };
 	struct timespec limit;
 	uint64_t count;
+	bool blind;
 	int n;
 
 	if (ctx->queue && !atomic_load(&ctx->reaping))
 		fds[1] = (struct pollfd){ .fd = asys_queue_fd(ctx->queue), .events = POLLIN };
+	blind = fds[1].fd < 0; /* the queue that is opened meanwhile is news, too */
+	ctx->idle += blind;
 	limit.tv_sec = (time_t)(left / SECOND_NS);
 	limit.tv_nsec = (long)(left % SECOND_NS);
 	pthread_mutex_unlock(&ctx->lock);
@@ -42,6 +45,7 @@ static int sleep_masked(struct context *ctx, uint64_t left, const sigset_t *mask
 	else if (fds[0].revents && read(ctx->news_fd, &count, sizeof(count)) < 0)
 		n = 0; /* another thread read it */
 	pthread_mutex_lock(&ctx->lock);
+	ctx->idle -= blind;
 	return n < 0 ? n : 0;
 }
 
@@ -64,6 +68,9 @@ static int get_masked(struct context *ctx, struct getting *get, const sigset_t *
 			return -EINVAL;
 		err = sleep_masked(ctx, left, mask);
 	}
+	/* What is left is for others who may sleep: this thread may have read the news of it. */
+	if (ring_count(ctx->events))
+		context_tell(ctx);
 	return err;
 }
 

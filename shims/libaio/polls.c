@@ -74,6 +74,8 @@ int poll_start(struct context *ctx, struct operation *op)
 	if (ctx->epoll_fd < 0)
 		return -EAGAIN;
 	err = arm(ctx, op->request.fd, NULL);
+	if (err == -EPERM) /* what epoll says of files that cannot be polled */
+		return -EINVAL;
 	return err ? err : watch(ctx);
 }
 

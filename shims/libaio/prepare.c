@@ -62,7 +62,8 @@ int file_look(struct context *ctx, struct request *r)
 	    (flags & O_ACCMODE) == (r->write ? O_RDONLY : O_WRONLY) ||
 	    (flags & O_ACCMODE) == O_ACCMODE)
 		return -EBADF;
-	r->append = flags & O_APPEND;
+	r->append = r->write && !(r->rw_flags & RW_NOAPPEND) &&
+		    ((flags & O_APPEND) || (r->rw_flags & RW_APPEND));
 	if (believed == FILE_UNKNOWN || believed == FILE_STREAM || believed == FILE_EVENTFD) {
 		err = find_stream(r, &stream);
 		if (err)
@@ -91,7 +92,8 @@ int prepare_memory(struct operation *op)
 		return 0;
 	op->one = (struct iovec){ NULL, 0 };
 	if (r->size == 1)
-		op->one = *(const struct iovec *)(uintptr_t)r->buffer;
+		op->one = (struct iovec){ ((const struct iovec *)(uintptr_t)r->buffer)->iov_base,
+					  r->bytes };
 	if (r->size <= 1)
 		return 0;
 	op->copied = malloc(r->size * sizeof(*op->copied));

@@ -20,6 +20,7 @@ struct operation *operation_take(struct context *ctx, const struct request *requ
 	else
 		op = &ctx->operations[ctx->fresh++];
 	op->request = *request;
+	op->request.sort = request->kind;
 	op->born = ctx->births++;
 	op->cancelled = op->awaited = op->moving = op->borrowed = op->put = false;
 	op->blockers = 0;

@@ -51,6 +51,9 @@ static int start(struct context *ctx, struct operation *op)
 	if (!op->blockers)
 		return submit_send(ctx, op);
 	ctx->held++;
+	/* Who waits for several events at once would not see the one that lets this start. */
+	if (ctx->kick_worth > ctx->sleepers)
+		context_kick(ctx);
 	reaper_attend(ctx);
 	return 0;
 }
@@ -103,22 +106,32 @@ static enum attempt attempt(struct context *ctx, struct request *r, bool held, i
 	}
 }
 
-static int check(struct context *ctx, const struct iocb *iocb, struct request *ret_request)
+static int check_resfd(struct context *ctx, int fd)
 {
-	int err = check_request(iocb, ret_request), first;
+	int err = fd < 0 ? -EBADF : check_eventfd(fd);
 
-	if (!err && ret_request->eventfd >= 0 &&
-	    file_believed(ctx, ret_request->eventfd) == FILE_EVENTFD)
-		return 0;
+	if (!err)
+		file_learn(ctx, fd, FILE_EVENTFD);
+	return err;
+}
 
-	if (!err && ret_request->eventfd < 0)
+/* The first thing that is wrong: descriptor, eventfd, words, mode of the file, memory. */
+static int check(struct context *ctx, const struct iocb *iocb, struct request *r)
+{
+	int words = check_request(iocb, r), memory = words ? 0 : check_memory(r), err;
+	bool tells = iocb->aio_flags & 1u; /* IOCB_FLAG_RESFD */
+
+	if (!words && !memory &&
+	    (!tells || (r->eventfd >= 0 && file_believed(ctx, r->eventfd) == FILE_EVENTFD)))
 		return 0;
-	first = check_descriptor(ret_request->fd);
-	if (!first && ret_request->eventfd >= 0)
-		first = check_eventfd(ret_request->eventfd);
-	if (!first && ret_request->eventfd >= 0)
-		file_learn(ctx, ret_request->eventfd, FILE_EVENTFD);
-	return first ? first : err;
+	err = check_descriptor(r->fd);
+	if (!err && tells)
+		err = check_resfd(ctx, r->eventfd);
+	if (!err)
+		err = words;
+	if (!err && memory)
+		err = file_look(ctx, r);
+	return err ? err : memory;
 }
 
 static void count(const struct request *r)
@@ -133,15 +146,19 @@ static void count(const struct request *r)
 	shim_count((enum shim_op)ops[r->opcode], 1);
 }
 
-/* Something in flight has to end before. What other threads submit meanwhile has no order to this. */
-static bool must_wait(struct context *ctx, const struct request *r)
+/* Something in flight has to end before this may be attempted, and only reads and RWF_NOWAIT are. What
+ * other threads submit meanwhile has no order to this. */
+static bool must_wait(struct context *ctx, const struct request *r, bool writes)
 {
+	struct request any;
 	bool wait;
 
-	if (!atomic_load_explicit(&ctx->writes, memory_order_relaxed))
+	if (r->write ? !(r->rw_flags & RW_NOWAIT) : !writes)
 		return false;
+	any = *r;
+	any.append = r->write; /* nobody looked yet whether it is */
 	pthread_mutex_lock(&ctx->lock);
-	wait = order_count(ctx, ctx->newest, r);
+	wait = order_count(ctx, ctx->newest, &any);
 	pthread_mutex_unlock(&ctx->lock);
 	return wait;
 }
@@ -154,13 +171,16 @@ static bool must_wait(struct context *ctx, const struct request *r)
 static int accept_one(struct context *ctx, struct request *r)
 {
 	int how = QUEUED;
-	bool wait = must_wait(ctx, r);
+	bool writes = atomic_load_explicit(&ctx->writes, memory_order_relaxed);
+	bool wait = must_wait(ctx, r, writes);
 	int64_t result = 0;
 	enum attempt outcome = attempt(ctx, r, wait, &result);
 	int err = 0;
 
 	if (outcome == ATTEMPT_FAIL)
 		return (int)result;
+	if (outcome == ATTEMPT_DONE && r->end && writes)
+		outcome = ATTEMPT_QUEUE; /* the end that it met may have been moved meanwhile */
 	pthread_mutex_lock(&ctx->lock);
 	if (outcome == ATTEMPT_QUEUE) {
 		err = queue_request(ctx, r);

@@ -5,7 +5,13 @@
 
 #include "context.h"
 
-#define RW_NOWAIT 0x8u /* fs.h: RWF_NOWAIT */
+/* RWF_...: fs.h of the kernel this is built on may be older than the kernel it runs on. */
+#define RW_HIPRI 0x1u
+#define RW_NOWAIT 0x8u
+#define RW_APPEND 0x10u
+#define RW_NOAPPEND 0x20u
+#define RW_ATOMIC 0x40u
+#define RW_KNOWN 0x1ffu
 
 /* check.c: each returns 0 or what the kernel answers. */
 
@@ -17,6 +23,8 @@ int check_descriptor(int fd);
 int check_eventfd(int fd);
 /* Fills the request, but for what depends on the file. */
 int check_request(const struct iocb *iocb, struct request *ret_request);
+/* Buffers and vectors; sets bytes. The kernel looks at the file's mode before. */
+int check_memory(struct request *request);
 /* Offset and length. */
 int check_area(const struct request *request);
 

@@ -21,7 +21,18 @@ static void *waits(void *arg)
 	return NULL;
 }
 
-enum how { ALONE, WAITER, EVENTFD };
+/* Is in the library whenever the program ends. */
+static void *asks(void *arg)
+{
+	struct timespec none = { 0, 0 };
+	struct io_event event;
+
+	for (;;)
+		io_getevents(arg, 0, 0, &event, &none);
+	return NULL;
+}
+
+enum how { ALONE, WAITER, EVENTFD, ASKER };
 
 static void leave(int file, const int *pipes, enum how how)
 {
@@ -37,8 +48,8 @@ static void leave(int file, const int *pipes, enum how how)
 	io_prep_poll(&cb[PIECES], pipes[0], POLLIN);
 	if (submit_iocb(ctx, &cb[PIECES]) != 1)
 		_exit(2);
-	if (how == WAITER)
-		pthread_create(&thread, NULL, waits, ctx);
+	if (how == WAITER || how == ASKER)
+		pthread_create(&thread, NULL, how == WAITER ? waits : asks, ctx);
 	for (int k = 0; k < PIECES; k++) {
 		io_prep_pwrite(&cb[k], file, mem, 4096, k * 4096);
 		if (how == EVENTFD)
@@ -69,6 +80,7 @@ static void one(enum how how)
 	close(file);
 	close(pipes[0]);
 	close(pipes[1]);
+	progress();
 }
 
 static void test_exit(void **state)
@@ -77,6 +89,8 @@ static void test_exit(void **state)
 	one(ALONE);
 	one(WAITER);
 	one(EVENTFD);
+	for (unsigned k = iterations(20); k; k--)
+		one(ASKER);
 }
 
 int main(int argc, char **argv)

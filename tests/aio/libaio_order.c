@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #define WRITES 64
 
@@ -82,6 +83,54 @@ static void test_append(void **state)
 		check_eq(mem[k], k);
 	check_eq(io_destroy(ctx), 0);
 	close(fd);
+}
+
+/* The same by a flag of the operation, whatever their offsets are. */
+static void test_append_flag(void **state)
+{
+	static unsigned char mem[WRITES], got[WRITES];
+	struct iocb cb[WRITES], *list[WRITES];
+	int fd = numbered_file(0, 0);
+	io_context_t ctx = setup(WRITES);
+
+	(void)state;
+	for (unsigned round = iterations(50); round--;) {
+		for (int k = 0; k < WRITES; k++) {
+			mem[k] = (unsigned char)k;
+			io_prep_pwrite(&cb[k], fd, &mem[k], 1, k * 10);
+			cb[k].aio_rw_flags = RWF_APPEND;
+			list[k] = &cb[k];
+		}
+		check_eq(ftruncate(fd, 0), 0);
+		check_eq(io_submit(ctx, WRITES, list), WRITES);
+		get_all(ctx, WRITES, 1);
+		check_eq(pread(fd, got, WRITES, 0), WRITES);
+		check_eq(memcmp(got, mem, WRITES), 0);
+	}
+	check_eq(io_destroy(ctx), 0);
+	close(fd);
+}
+
+/* Where a file ends is what the writes before have made of it: a hole, appended bytes. */
+static void test_end(void **state)
+{
+	static unsigned char mem[4096], got[4096];
+	struct iocb cb[2], *list[2] = { &cb[0], &cb[1] };
+	int fd = numbered_file(0, 0), again = numbered_file(1, O_APPEND);
+	io_context_t ctx = setup(8);
+
+	(void)state;
+	io_prep_pwrite(&cb[0], fd, mem, 4096, 8192);
+	io_prep_pread(&cb[1], fd, got, 4096, 4096);
+	check_eq(io_submit(ctx, 2, list), 2);
+	get_all(ctx, 2, 4096);
+	io_prep_pwrite(&cb[0], again, mem, 4096, 0);
+	io_prep_pread(&cb[1], again, got, 4096, 4096);
+	check_eq(io_submit(ctx, 2, list), 2);
+	get_all(ctx, 2, 4096);
+	check_eq(io_destroy(ctx), 0);
+	close(fd);
+	close(again);
 }
 
 /* fsync ends after the writes that were submitted before it. */
@@ -165,8 +214,9 @@ static void test_socket(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_overlap), contract(test_read_write), contract(test_append),
-		contract(test_sync),	contract(test_pipe),	   contract(test_socket),
+		contract(test_overlap),	    contract(test_read_write), contract(test_append),
+		contract(test_append_flag), contract(test_end),	       contract(test_sync),
+		contract(test_pipe),	    contract(test_socket),
 	};
 
 	return group(tests, argc, argv);

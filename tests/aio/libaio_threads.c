@@ -65,6 +65,7 @@ static void *sends(void *arg)
 	unsigned char *mem = aligned_alloc(4096, 4096 * 64);
 	uint32_t random = (uint32_t)(uintptr_t)pieces | 1;
 
+	memset(mem, 1, 4096 * 64);
 	for (unsigned k = 0; k < job->each; k++) {
 		struct iocb *p = &pieces[k].cb;
 		int n;
