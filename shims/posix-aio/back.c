@@ -158,7 +158,7 @@ static void tell(struct state *s)
 static void reap(struct state *s)
 {
 	struct asys_event events[AT_ONCE];
-	bool lanes_wanted, waited;
+	bool lanes_wanted, waited, tickets;
 	int n;
 
 	lanes_wanted = order_syncs(s);
@@ -172,8 +172,10 @@ static void reap(struct state *s)
 		else
 			order_end(s, &events[k]);
 	}
+	/* In this order: what a ticket means was pushed before it was given. */
+	tickets = order_see(s);
 	drain(s, waited);
-	if (unlikely(atomic_load(&s->back.requests)))
+	if (unlikely(tickets))
 		order_cancel(s);
 	tell(s);
 	if (unlikely(notices_late()))

@@ -25,15 +25,20 @@ void group_release(struct group *group)
 	free(group);
 }
 
-void finish(struct state *s, struct op *op, int64_t result)
+void finish_publish(struct op *op, int64_t result)
 {
 	struct aiocb *cb = atomic_load_explicit(&op->cb, memory_order_relaxed);
-	struct notice notice = op->notice;
-	struct group *group = op->group;
 
 	cb->__return_value = result < 0 ? -1 : (ssize_t)result;
 	__atomic_store_n(&cb->__error_code, result < 0 ? (int)-result : 0, __ATOMIC_RELEASE);
 	atomic_store_explicit(&op->cb, NULL, memory_order_release);
+}
+
+void finish_free(struct state *s, struct op *op)
+{
+	struct notice notice = op->notice;
+	struct group *group = op->group;
+
 	op_free(s, op);
 	if (notice.how != SIGEV_NONE)
 		notice_give(&notice);

@@ -89,7 +89,8 @@ struct ticket {
 	struct ticket *next;
 	int fd;
 	const struct aiocb *cb; /* NULL: all of the descriptor */
-	bool asked;		/* the reaper has seen it */
+	bool seen;		/* by the reaper, who then empties its inbox */
+	bool asked;		/* and looked for what it means */
 	uint32_t left, cancelled, done;
 };
 
@@ -195,7 +196,8 @@ uint32_t inbox_take(struct state *s,
 		    _Atomic uint32_t *inbox); /* first of a list in order of pushing */
 void signals_block(sigset_t *ret_old);
 void signals_restore(const sigset_t *old);
-bool signals_waiting(const sigset_t *mask); /* one came meanwhile that `mask` lets through */
+/* One came meanwhile that `mask` lets through and that has a handler. */
+bool signals_waiting(const sigset_t *mask);
 
 static inline uint32_t op_index(const struct state *s, const struct op *op)
 {
@@ -228,11 +230,13 @@ void back_tick(struct state *s); /* threads use their lanes: look after them */
 /* order.c, all of it for the reaper */
 void order_begin(struct state *s, struct op *op); /* came out of the inbox */
 void order_end(struct state *s, const struct asys_event *event);
-void order_cancel(struct state *s); /* looks at new tickets */
+bool order_see(struct state *s);    /* there are new tickets */
+void order_cancel(struct state *s); /* looks for what those mean */
 bool order_syncs(struct state *s);  /* starts fsyncs that waited for lanes; true: some still do */
 
 /* finish.c */
-void finish(struct state *s, struct op *op, int64_t result);
+void finish_publish(struct op *op, int64_t result); /* the control block is the program's again */
+void finish_free(struct state *s, struct op *op);   /* and gives notice */
 void wake_sleepers(struct state *s);
 void group_release(struct group *group);
 

@@ -138,6 +138,17 @@ static void descriptor_rests(struct file *file)
 	atomic_store_explicit(&file->rest, pause, memory_order_relaxed);
 }
 
+/* A regular file without offsets: read and write may wait for ever, which is nothing for a lane. */
+static void hand_over(struct state *s, struct file *file, struct op *op)
+{
+	op->file = FILE_OTHER;
+	op->as_stream = op->ordered = true;
+	op->state = OP_PUSHED;
+	atomic_store(&op->at, AT_BACK);
+	atomic_fetch_add_explicit(&file->in_back, 1, memory_order_relaxed);
+	back_push(s, op, false);
+}
+
 static void lane_end(struct state *s, struct lane *lane, struct op *op, int64_t result, bool slow)
 {
 	struct file *file = file_of(s, op->fd);
@@ -146,7 +157,12 @@ static void lane_end(struct state *s, struct lane *lane, struct op *op, int64_t 
 		descriptor_rests(file);
 	else if (atomic_load_explicit(&file->pause, memory_order_relaxed))
 		atomic_store_explicit(&file->pause, 0, memory_order_relaxed);
-	finish(s, op, result);
+	if (unlikely(result == -ESPIPE && !op->cancelled)) {
+		hand_over(s, file, op);
+	} else {
+		finish_publish(op, result);
+		finish_free(s, op);
+	}
 	atomic_fetch_sub_explicit(&lane->pending, 1, memory_order_relaxed);
 	if (atomic_fetch_sub(&file->in_lanes, 1) == 1 && unlikely(atomic_load(&file->syncs)))
 		back_ring(s);

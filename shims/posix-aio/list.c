@@ -96,9 +96,9 @@ static int list_io(int mode, struct aiocb *const cbs[], int n, const struct sige
 	const struct list list = { .cbs = cbs, .n = n };
 	int err = EINVAL;
 
-	if (n >= 0 && mode == LIO_WAIT)
+	if (mode == LIO_WAIT)
 		err = list_wait(&list, silent);
-	else if (n >= 0 && mode == LIO_NOWAIT)
+	else if (mode == LIO_NOWAIT)
 		err = list_start(&list, event, silent);
 	return (int)shim_set_errno(-err);
 }

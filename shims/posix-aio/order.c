@@ -143,9 +143,10 @@ static void end_op(struct state *s, struct file *file, struct op *op, int64_t re
 		atomic_fetch_sub(&file->syncs, 1);
 	atomic_fetch_sub_explicit(&file->in_back, 1, memory_order_relaxed);
 	s->back.news = true;
+	finish_publish(op, result);
 	if (unlikely(atomic_load_explicit(&op->ticket, memory_order_relaxed)))
 		count_for_ticket(s, op, result);
-	finish(s, op, result);
+	finish_free(s, op);
 }
 
 /* False: it has ended instead. */
@@ -243,6 +244,21 @@ static bool is_meant(const struct ticket *ticket, struct op *op)
 	       (!ticket->cb || ticket->cb == atomic_load_explicit(&op->cb, memory_order_relaxed));
 }
 
+bool order_see(struct state *s)
+{
+	bool any = false;
+
+	if (likely(!atomic_load(&s->back.requests)))
+		return false;
+	pthread_mutex_lock(&s->back.lock);
+	for (struct ticket *ticket = s->back.tickets; ticket; ticket = ticket->next) {
+		any |= !ticket->seen;
+		ticket->seen = true;
+	}
+	pthread_mutex_unlock(&s->back.lock);
+	return any;
+}
+
 /* The operations of a ticket that was not looked at so far have its address then. NULL: there is none.
  * After this it may be withdrawn at any time. */
 static struct ticket *ticket_accept(struct state *s, struct file **ret_file)
@@ -251,7 +267,8 @@ static struct ticket *ticket_accept(struct state *s, struct file **ret_file)
 	struct file *file = NULL;
 
 	pthread_mutex_lock(&s->back.lock);
-	for (ticket = s->back.tickets; ticket && ticket->asked; ticket = ticket->next)
+	for (ticket = s->back.tickets; ticket && (ticket->asked || !ticket->seen);
+	     ticket = ticket->next)
 		;
 	if (ticket) {
 		ticket->asked = true;

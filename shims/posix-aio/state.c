@@ -227,11 +227,23 @@ void signals_restore(const sigset_t *old)
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, old, NULL, SET_SIZE);
 }
 
+/* What is ignored is pending all the same while it is blocked. */
+static bool has_handler(int signal)
+{
+	struct sigaction action;
+
+	return !sigaction(signal, NULL, &action) && action.sa_handler != SIG_IGN &&
+	       action.sa_handler != SIG_DFL;
+}
+
 bool signals_waiting(const sigset_t *mask)
 {
 	uint64_t waiting = 0, blocked;
 
 	memcpy(&blocked, mask, sizeof(blocked));
 	syscall(SYS_rt_sigpending, &waiting, SET_SIZE);
-	return waiting & ~blocked;
+	for (waiting &= ~blocked; waiting; waiting &= waiting - 1)
+		if (has_handler(__builtin_ctzll(waiting) + 1))
+			return true;
+	return false;
 }

@@ -51,6 +51,7 @@ static enum op_file kind_of_file(int fd)
  */
 static void look_at(struct file *file, struct op *op)
 {
+	SHIM_KEEP_ERRNO;
 	int64_t flags;
 
 	op->file = FILE_DISK;
@@ -60,7 +61,8 @@ static void look_at(struct file *file, struct op *op)
 		op->file = (uint8_t)kind_of_file(op->fd);
 		atomic_store_explicit(&file->is_disk, op->file == FILE_DISK, memory_order_relaxed);
 	}
-	op->as_stream = op->file == FILE_STREAM;
+	/* A negative offset is wrong for pread and pwrite whatever the file is, and they come first. */
+	op->as_stream = op->file == FILE_STREAM && op->offset >= 0;
 	op->ordered = op->file != FILE_DISK;
 	if (op->ordered || op->kind != OP_WRITE)
 		return;
@@ -129,7 +131,7 @@ int submit(struct aiocb *cb, const struct submission *how)
 	struct file *file;
 	struct op *op;
 
-	if (!is_transfer(how->kind))
+	if (how->kind == OP_FSYNC || how->kind == OP_FDATASYNC)
 		cb->aio_reqprio = 0;
 	else if (cb->aio_reqprio < 0 || cb->aio_reqprio > PRIORITY_MOST)
 		return refuse(cb, EINVAL);

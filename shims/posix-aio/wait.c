@@ -105,7 +105,7 @@ int sleep_once(struct state *s, uint32_t seen, uint64_t when_ns, bool cancel)
 {
 	struct timespec when = { .tv_sec = (time_t)(when_ns / SECOND),
 				 .tv_nsec = (long)(when_ns % SECOND) };
-	int old, err;
+	int old, err, saved = errno;
 
 	shim_count_made(1);
 	/* Nothing is held: what a cancelled thread leaves behind is its place among the sleepers. */
@@ -115,7 +115,9 @@ int sleep_once(struct state *s, uint32_t seen, uint64_t when_ns, bool cancel)
 			   when_ns == UINT64_MAX ? NULL : &when, NULL, FUTEX_BITSET_MATCH_ANY);
 	if (cancel)
 		pthread_setcanceltype(old, NULL);
-	return err < 0 && errno != EAGAIN ? errno : 0;
+	err = err < 0 && errno != EAGAIN ? errno : 0;
+	errno = saved; /* not SHIM_KEEP_ERRNO: a cancelled thread has no way through its clean-up */
+	return err;
 }
 
 /* One round of looking, running and sleeping. 0: look again. */
@@ -156,31 +158,40 @@ int wait_for(const struct aiocb *const list[], int n, enum wait_for what, uint64
 	return 0;
 }
 
-static uint64_t when_of(const struct timespec *timeout)
+/* EINVAL, or 0 and when on CLOCK_MONOTONIC. */
+static int when_of(const struct timespec *timeout, uint64_t *ret_when)
 {
-	uint64_t ns;
-
+	*ret_when = UINT64_MAX;
 	if (!timeout)
-		return UINT64_MAX;
-	if (timeout->tv_sec < 0)
 		return 0;
-	if ((uint64_t)timeout->tv_sec > UINT32_MAX)
-		return UINT64_MAX;
-	ns = (uint64_t)timeout->tv_sec * SECOND + (uint64_t)timeout->tv_nsec;
-	return asys_now() + ns;
+	if (timeout->tv_nsec < 0 || timeout->tv_nsec >= (long)SECOND)
+		return EINVAL;
+	if (timeout->tv_sec < 0)
+		*ret_when = 0;
+	else if ((uint64_t)timeout->tv_sec <= UINT32_MAX)
+		*ret_when = asys_now() + (uint64_t)timeout->tv_sec * SECOND +
+			    (uint64_t)timeout->tv_nsec;
+	return 0;
+}
+
+static int suspend(const struct aiocb *const list[], int n, const struct timespec *timeout)
+{
+	struct state *s = state_now();
+	uint64_t when;
+	int err;
+
+	if (n < 0)
+		return EINVAL;
+	if (s)
+		lane_waited(s, lane_mine(s));
+	if (reached(s, list, n, WAIT_FOR_ONE))
+		return 0;
+	err = when_of(timeout, &when);
+	return err ? err : wait_for(list, n, WAIT_FOR_ONE, when, true);
 }
 
 int posix_aio_suspend(const struct aiocb *const list[], int n, const struct timespec *timeout)
 {
-	struct state *s = state_now();
-	int err = 0;
-
-	if (n < 0 || (timeout && (timeout->tv_nsec < 0 || timeout->tv_nsec >= (long)SECOND)))
-		err = EINVAL;
-	else if (s)
-		lane_waited(s, lane_mine(s));
-	if (!err && !reached(s, list, n, WAIT_FOR_ONE))
-		err = wait_for(list, n, WAIT_FOR_ONE, when_of(timeout), true);
-	return (int)shim_set_errno(-err);
+	return (int)shim_set_errno(-suspend(list, n, timeout));
 }
 EXPORT(posix_aio_suspend, aio_suspend);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 static char bytes[20][8];
 
@@ -194,6 +195,48 @@ static void files(void **state)
 	close(fd);
 }
 
+static atomic_bool stop;
+
+/* Keeps the library's own thread busy. */
+static void *syncs(void *arg)
+{
+	int fd = *(int *)arg;
+	struct aiocb cb = block(fd, NULL, 0, 0);
+
+	while (!atomic_load(&stop)) {
+		check_eq(aio_fsync(O_SYNC, &cb), 0);
+		suspend_end(&cb);
+	}
+	return NULL;
+}
+
+/* What was begun before the cancellation is meant by it, whatever else goes on. */
+static void just_begun(void **state)
+{
+	struct aiocb cb;
+	pthread_t thread;
+	int ends[2], fd = memory_file();
+
+	(void)state;
+	shim_or_skip();
+	make_pipe(ends);
+	atomic_store(&stop, false);
+	check_eq(pthread_create(&thread, NULL, syncs, &fd), 0);
+	cb = block(ends[0], bytes[0], 1, 0);
+	for (unsigned n = iterations(20000); n; n--) {
+		check_eq(aio_read(&cb), 0);
+		check_eq(aio_cancel(ends[0], NULL), AIO_CANCELED);
+		check_eq(aio_error(&cb), ECANCELED);
+		if (n % 100 == 0)
+			progress();
+	}
+	atomic_store(&stop, true);
+	check_eq(pthread_join(thread, NULL), 0);
+	close(ends[0]);
+	close(ends[1]);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +245,7 @@ int main(int argc, char **argv)
 		aio_test(what_has_not_begun),
 		aio_test(what_waits_for_others),
 		aio_test(all_of_a_descriptor),
+		aio_test(just_begun),
 		aio_test(it_is_said),
 		aio_test(files),
 	};
