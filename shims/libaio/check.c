@@ -14,7 +14,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define FLAG_RESFD 1u
 #define FLAG_IOPRIO 2u
 
 #define USER_BITS 56 /* no address of a program is longer */

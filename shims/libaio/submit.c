@@ -119,7 +119,7 @@ static int check_resfd(struct context *ctx, int fd)
 static int check(struct context *ctx, const struct iocb *iocb, struct request *r)
 {
 	int words = check_request(iocb, r), memory = words ? 0 : check_memory(r), err;
-	bool tells = iocb->aio_flags & 1u; /* IOCB_FLAG_RESFD */
+	bool tells = iocb->aio_flags & FLAG_RESFD;
 
 	if (!words && !memory &&
 	    (!tells || (r->eventfd >= 0 && file_believed(ctx, r->eventfd) == FILE_EVENTFD)))

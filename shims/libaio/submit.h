@@ -5,6 +5,8 @@
 
 #include "context.h"
 
+#define FLAG_RESFD 1u /* aio_abi.h: IOCB_FLAG_RESFD */
+
 /* RWF_...: fs.h of the kernel this is built on may be older than the kernel it runs on. */
 #define RW_HIPRI 0x1u
 #define RW_NOWAIT 0x8u
