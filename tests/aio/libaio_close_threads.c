@@ -251,7 +251,7 @@ static void in_child(bool share_memory)
 	check_eq(submit_iocb(ctx, &cb[0]), 1);
 	io_prep_pwrite(&cb[1], fd, mem, PAGE, 0);
 	check_eq(submit_iocb(ctx, &cb[1]), 1);
-	pid = share_memory ? vfork() : fork();
+	pid = share_memory ? vfork() : fork(); /* NOLINT: this is about vfork */
 	check(pid >= 0);
 	if (!pid) {
 		dup2(other, fd);

@@ -61,7 +61,7 @@ static void test_read(void **state)
 /* A file in memory is O_DIRECT by name only, and not before Linux 6.6. */
 static void test_direct_in_memory(void **state)
 {
-	unsigned char *mem = aligned_alloc(4096, 4096 * PAGES);
+	unsigned char *mem;
 	int memory = memfd_create("file", MFD_CLOEXEC), fd;
 	char name[64];
 	struct iocb cb[2], *list[2] = { &cb[0], &cb[1] };
@@ -71,10 +71,9 @@ static void test_direct_in_memory(void **state)
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", memory);
 	fd = open(name, O_RDWR | O_DIRECT | O_CLOEXEC);
 	close(memory);
-	if (fd < 0) {
-		free(mem);
+	if (fd < 0)
 		skip();
-	}
+	mem = aligned_alloc(4096, 4096 * PAGES);
 	for (unsigned k = 0; k < PAGES; k++) {
 		memset(mem, (int)k + 1, 4096);
 		check_eq(pwrite(fd, mem, 4096, 4096 * k), 4096);
