@@ -3,9 +3,9 @@
 #include "submit.h"
 
 #include "../common/stats.h"
+#include "size.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -60,15 +60,9 @@ static enum attempt judge_read(struct context *ctx, struct request *r, int64_t *
 	}
 }
 
-/* By the size that is known without asking a server. */
 static bool may_meet_end(const struct request *r)
 {
-	struct statx st;
-
-	shim_count_made(1);
-	if (statx(r->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_SIZE, &st))
-		return true;
-	return S_ISREG(st.stx_mode) && (uint64_t)r->offset + r->bytes > st.stx_size;
+	return size_may_be_less(r->fd, (uint64_t)r->offset + r->bytes);
 }
 
 /* One that was in vain is a call more than the operation needs. */

@@ -9,7 +9,7 @@
  *     check.c      what the kernel refuses
  *     files.c      what is believed of descriptors
  *     prepare.c    what kind of file it is, and which system call it becomes
- *     attempt.c    what can be done at once without waiting is done at once
+ *     attempt.c    what can be done at once without waiting is done at once; size.c
  *     order.c      what must not overtake what
  *     rent.c       started at once, or by the program when it comes for events
  *     polls.c       IOCB_CMD_POLL: one epoll set for all of a context's
