@@ -2,7 +2,6 @@
 #include "polls.h"
 
 #include "../common/stats.h"
-#include "eventfd.h"
 #include "settle.h"
 
 #include <errno.h>
@@ -98,20 +97,13 @@ int poll_again(struct context *ctx, int fd)
 static void end_ready(struct context *ctx, int fd)
 {
 	struct operation *op = ctx->newest, *next;
-	struct io_event event;
-	int eventfd;
 
 	for (; op; op = next) {
 		struct pollfd p = { .fd = fd, .events = (short)op->request.buffer };
 
 		next = op->next;
-		if (!waits_for(op, fd) || poll(&p, 1, 0) <= 0)
-			continue;
-		operation_end(ctx, op, (unsigned short)p.revents, &event, &eventfd);
-		ring_put(ctx->events, &event);
-		context_unreserve(ctx);
-		if (eventfd >= 0)
-			eventfd_tell(eventfd, 1);
+		if (waits_for(op, fd) && poll(&p, 1, 0) > 0)
+			operation_event(ctx, op, (unsigned short)p.revents);
 	}
 	context_tell(ctx);
 	arm(ctx, fd, NULL);

@@ -100,8 +100,8 @@ static void reap(struct context *ctx)
 	send_sleepers_away(ctx);
 	inbox_send(ctx);
 	inbox_listen(ctx);
-	if (!atomic_load(
-		    &ctx->dead)) /* looked at after `asleep` was set, as who ends it rings after */
+	/* Looked at after `asleep` was set, as who ends the context rings after. */
+	if (!atomic_load(&ctx->dead))
 		reaper_deliver(ctx, ASYS_FOREVER);
 }
 

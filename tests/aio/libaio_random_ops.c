@@ -39,22 +39,6 @@ static void two(enum kind a, enum kind b, int fd[2])
 	world.fds[b] = fd[1];
 }
 
-static int open_or_stop(const char *path, int flags)
-{
-	int fd = open(path, flags | O_CLOEXEC);
-
-	stop_if(fd < 0, path);
-	return fd;
-}
-
-static int again(int fd, int flags)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open_or_stop(path, flags);
-}
-
 static void open_files(void)
 {
 	static const int flags[] = { O_RDWR, O_RDWR | O_APPEND, O_RDWR | O_DIRECT, O_RDONLY,
@@ -73,10 +57,10 @@ static void open_files(void)
 			world.fds[k] = open(path, flags[k] | O_CLOEXEC);
 		}
 		if (world.fds[k] < 0)
-			world.fds[k] = again(world.files[k], flags[k] & ~O_DIRECT);
+			world.fds[k] = random_reopen(world.files[k], flags[k] & ~O_DIRECT);
 	}
 	world.files[MEMORY] = memfd_create("random", MFD_CLOEXEC);
-	world.fds[MEMORY] = again(world.files[MEMORY], O_RDWR);
+	world.fds[MEMORY] = random_reopen(world.files[MEMORY], O_RDWR);
 }
 
 void world_open(void)
@@ -98,13 +82,13 @@ void world_open(void)
 	world.others[QUIET] = pair[1];
 	world.fds[EVENTFD] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	world.tells = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	world.fds[FOLDER] = open_or_stop("/usr", O_RDONLY | O_DIRECTORY);
-	world.fds[DEV_NULL] = open_or_stop("/dev/null", O_RDWR);
-	world.fds[DEV_ZERO] = open_or_stop("/dev/zero", O_RDWR);
-	world.fds[PROC_SEQ] = open_or_stop("/proc/version", O_RDONLY);
-	world.fds[PROC_OLD] = open_or_stop("/proc/self/cmdline", O_RDONLY);
+	world.fds[FOLDER] = random_open("/usr", O_RDONLY | O_DIRECTORY);
+	world.fds[DEV_NULL] = random_open("/dev/null", O_RDWR);
+	world.fds[DEV_ZERO] = random_open("/dev/zero", O_RDWR);
+	world.fds[PROC_SEQ] = random_open("/proc/version", O_RDONLY);
+	world.fds[PROC_OLD] = random_open("/proc/self/cmdline", O_RDONLY);
 	world.fds[EPOLL] = epoll_create1(EPOLL_CLOEXEC);
-	world.fds[PATH_ONLY] = open_or_stop("/dev/null", O_PATH);
+	world.fds[PATH_ONLY] = random_open("/dev/null", O_PATH);
 	world.fds[CLOSED] = 900;
 	world.fds[NEGATIVE] = -1;
 }

@@ -85,22 +85,6 @@ static atomic_uint list_noticed, list_signalled, wrong_signals;
 
 /* --- the world of a round --- */
 
-static int open_or_stop(const char *path, int flags)
-{
-	int fd = open(path, flags | O_CLOEXEC);
-
-	stop_if(fd < 0, path);
-	return fd;
-}
-
-static int again(int fd, int flags)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open_or_stop(path, flags);
-}
-
 static void open_world(void)
 {
 	static const int flags[] = { O_RDWR, O_RDWR | O_APPEND, O_RDONLY, O_WRONLY };
@@ -110,10 +94,10 @@ static void open_world(void)
 	nonblocking = once_in(2);
 	for (unsigned k = BUFFERED; k < MEMORY; k++) {
 		files[k] = random_file(in_memory, FILE_SIZE, O_RDWR);
-		fds[k] = again(files[k], flags[k]);
+		fds[k] = random_reopen(files[k], flags[k]);
 	}
 	files[MEMORY] = memfd_create("random", MFD_CLOEXEC);
-	fds[MEMORY] = again(files[MEMORY], O_RDWR);
+	fds[MEMORY] = random_reopen(files[MEMORY], O_RDWR);
 	stop_if(pipe2(pair, O_CLOEXEC | (nonblocking ? O_NONBLOCK : 0)), "pipe");
 	fds[PIPE_OUT] = pair[0];
 	fds[PIPE_IN] = pair[1];
@@ -123,11 +107,11 @@ static void open_world(void)
 	fds[SOCKET] = pair[0];
 	other_end = pair[1];
 	fds[EVENTFD] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	fds[FOLDER] = open_or_stop("/usr", O_RDONLY | O_DIRECTORY);
-	fds[DEV_NULL] = open_or_stop("/dev/null", O_RDWR);
-	fds[DEV_ZERO] = open_or_stop("/dev/zero", O_RDWR);
-	fds[PROC] = open_or_stop("/proc/version", O_RDONLY);
-	fds[PATH_ONLY] = open_or_stop("/dev/null", O_PATH);
+	fds[FOLDER] = random_open("/usr", O_RDONLY | O_DIRECTORY);
+	fds[DEV_NULL] = random_open("/dev/null", O_RDWR);
+	fds[DEV_ZERO] = random_open("/dev/zero", O_RDWR);
+	fds[PROC] = random_open("/proc/version", O_RDONLY);
+	fds[PATH_ONLY] = random_open("/dev/null", O_PATH);
 	fds[CLOSED] = 900;
 	fds[NEGATIVE] = -1;
 }

@@ -270,6 +270,22 @@ static int run_both(const struct random_test *test, const struct run *run)
 	return status;
 }
 
+int random_open(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC);
+
+	stop_if(fd < 0, path);
+	return fd;
+}
+
+int random_reopen(int fd, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return random_open(path, flags);
+}
+
 int random_main(int argc, char **argv, const struct random_test *test)
 {
 	struct run run = { .seed = 1, .rounds = test->rounds };

@@ -50,6 +50,9 @@ void skip_run(void);
 
 /* `slots` of so many bytes, and behind each a page that cannot be touched. */
 unsigned char *random_arena(unsigned slots, size_t bytes);
+/* Open, close-on-exec, or the run ends; and the file of a descriptor once more. */
+int random_open(const char *path, int flags);
+int random_reopen(int fd, int flags);
 /* An unlinked file of `size` bytes on a disk, or in memory. */
 int random_file(bool in_memory, size_t size, int flags);
 
