@@ -59,12 +59,15 @@ static int sleep_futex(struct asys_queue *q, uint64_t when_ns)
 	return futex_wait(&q->bell.rung, 0, when_ns);
 }
 
-/* event_fd was written by a ringer: make it quiet again. */
+/* event_fd was written by a ringer, or will be: make it quiet again. */
 static void drain_event_fd(struct asys_queue *q)
 {
-	uint64_t count;
+	uint64_t count = 0;
 
-	raw_call(SYS_read, (uint64_t)(int64_t)q->event_fd, ptr_word(&count), sizeof(count), 0);
+	if (raw_call(SYS_read, (uint64_t)(int64_t)q->event_fd, ptr_word(&count), sizeof(count),
+		     0) != sizeof(count))
+		count = 0;
+	bell_drained(&q->bell, count);
 	q->stats.traps++;
 }
 
@@ -84,8 +87,11 @@ static int sleep_armed(struct asys_queue *q, uint32_t kinds, uint32_t need, uint
 	bell_arm(&q->bell, (int32_t)need, by_epoll ? q->event_fd : -1);
 	/* Results behind a place that is reserved and not yet published were not counted by the bell, and
 	 * cannot be taken: then every end counts. */
-	if (need > 1 && threads_may_have_result(q))
+	if (need > 1 && threads_may_have_result(q)) {
+		if (bell_disarm(&q->bell))
+			drain_event_fd(q);
 		bell_arm(&q->bell, 1, by_epoll ? q->event_fd : -1);
+	}
 	if (!threads_have_result(q) && !((kinds & LISTEN_URING) && uring_has_news(q))) {
 		q->stats.sleeps++;
 		q->stats.traps++;
@@ -97,7 +103,7 @@ static int sleep_armed(struct asys_queue *q, uint32_t kinds, uint32_t need, uint
 		if (q->ready)
 			ready_poll(q);
 	}
-	if (bell_disarm(&q->bell) && by_epoll)
+	if (bell_disarm(&q->bell))
 		drain_event_fd(q);
 	if (kinds & LISTEN_URING)
 		uring_listen_no_more(q);
