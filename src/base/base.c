@@ -39,6 +39,17 @@ ASYS_API const char *asys_message(void)
 	return message;
 }
 
+_Thread_local uint64_t thread_number_;
+_Atomic uint32_t rights_epoch;
+
+uint64_t thread_number_new(void)
+{
+	static _Atomic uint64_t last;
+
+	thread_number_ = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+	return thread_number_;
+}
+
 ASYS_API uint64_t asys_now(void)
 {
 	return clock_now();

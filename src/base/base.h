@@ -167,6 +167,22 @@ static inline void full_fence(void)
 void *pages_alloc(size_t bytes);
 void pages_free(void *mem, size_t bytes);
 
+/* A number of the calling thread that no other thread of this process ever has: unlike a thread id or an
+ * address, which are given to a new thread when an old one has ended. Never 0. */
+extern _Thread_local uint64_t thread_number_;
+uint64_t thread_number_new(void);
+
+static inline uint64_t thread_number(void)
+{
+	return likely(thread_number_) ? thread_number_ : thread_number_new();
+}
+
+/*
+ * Raised whenever a thread of this process changes its rights or namespaces, before it does so and again
+ * after: what was started with the rights of an earlier epoch takes no call any more (sched/context.c).
+ */
+extern _Atomic uint32_t rights_epoch;
+
 /* Sets this thread's asys_message and returns `err`, so that a failure is one statement. */
 int fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -30,18 +30,6 @@ struct owned {
 
 static struct owned owned[OWNED_MOST];
 
-static _Thread_local uint64_t my_number;
-
-/* Unlike a thread id or an address, never given to a second thread. */
-static uint64_t thread_number(void)
-{
-	static _Atomic uint64_t last;
-
-	if (unlikely(!my_number))
-		my_number = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
-	return my_number;
-}
-
 bool ring_is_foreign(const struct uring *u)
 {
 	return u->owned &&
@@ -67,10 +55,11 @@ static void owned_let_go(struct owned *o)
  * `busy` in owned_free: one of the two sees the other. */
 static bool owned_hold(struct owned *o)
 {
-	if (!my_number || atomic_load_explicit(&o->owner, memory_order_relaxed) != my_number)
+	if (!thread_number_ ||
+	    atomic_load_explicit(&o->owner, memory_order_relaxed) != thread_number_)
 		return false;
 	atomic_fetch_add_explicit(&o->busy, 1, memory_order_seq_cst);
-	if (atomic_load_explicit(&o->owner, memory_order_seq_cst) == my_number)
+	if (atomic_load_explicit(&o->owner, memory_order_seq_cst) == thread_number_)
 		return true;
 	owned_let_go(o);
 	return false;
@@ -131,7 +120,7 @@ static void make_exit_key(void)
 struct owned *owned_take(void)
 {
 	pthread_once(&exit_once, make_exit_key);
-	if (!exit_known || pthread_setspecific(exit_key, &my_number))
+	if (!exit_known || pthread_setspecific(exit_key, &thread_number_))
 		return NULL;
 	for (unsigned k = 0; k < OWNED_MOST; k++) {
 		uint64_t none = 0;
