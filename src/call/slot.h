@@ -89,7 +89,7 @@ struct slot {
 		};
 		uint64_t state_word; /* all of these, set by one store */
 	};
-	const void *owner; /* home calls of a shared queue: their sender, see thread_key */
+	uint64_t owner; /* thread_number of its sender, who runs it if it is of class home */
 };
 
 static_assert(sizeof(struct asys_call) == 64, "the call is a cache line");

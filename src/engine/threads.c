@@ -143,6 +143,7 @@ static int start_thread(struct asys_queue *q)
 	w->crew = t->crew;
 	w->quick = false;
 	w->generation = atomic_load_explicit(&t->generation, memory_order_relaxed);
+	w->epoch = q->context_epoch;
 	w->spin_ns = q->cores > 1 ? q->spin_ns : 0;
 	atomic_store_explicit(&w->gone, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->current, 0, memory_order_relaxed);
@@ -229,11 +230,10 @@ bool threads_offer(struct asys_queue *q, uint32_t i)
 	return (q->threads || !threads_open(q)) && push(q, i, lane);
 }
 
-/* Slow calls that no thread has taken yet. */
-static uint32_t slow_queued(const struct threads *t)
+static uint32_t lane_queued(const struct threads *t, enum lane lane)
 {
-	return work_count(&t->lane[LANE_SLOW][0]) + work_count(&t->lane[LANE_SLOW][1]) +
-	       work_count(&t->lane[LANE_SLOW][2]);
+	return work_count(&t->lane[lane][0]) + work_count(&t->lane[lane][1]) +
+	       work_count(&t->lane[lane][2]);
 }
 
 /* Threads that take quick calls without being woken. */
@@ -258,7 +258,7 @@ void threads_flush(struct asys_queue *q, bool wake)
 	/* A slow call needs a thread of its own; quick ones as many as there are cores besides the
 	 * client's, those that run some already included. */
 	if (t->new_slow)
-		want = slow_queued(t) + (quick != 0);
+		want = lane_queued(t, LANE_SLOW) + (quick != 0);
 	else if (wake && quick && quick_threads(t) < most)
 		want = quick < most ? quick : most;
 	t->new_slow = t->new_quick = 0;
@@ -294,6 +294,18 @@ static void over(struct threads *t, const struct slot *slot)
 	t->risky_out -= slot->call.nr == CALL_CHAIN && chain_is_risky(slot);
 }
 
+/* T4: a thread took it and did not start it. */
+static void given_back(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+
+	slot->engine = ASYS_ENGINE_AUTO;
+	if (slot->chain != SLOT_SENDING && slot_cancelled(slot))
+		end(q, i, -ECANCELED);
+	else
+		list_add(q, i, LIST_START);
+}
+
 static unsigned reap_results(struct asys_queue *q)
 {
 	struct threads *t = q->threads;
@@ -305,8 +317,12 @@ static unsigned reap_results(struct asys_queue *q)
 		return 0;
 	while (result_pop(&t->results, &i, &result)) {
 		result_prefetch(&t->results);
-		over(t, slot_at(q, i));
+		over(t, slot_at(q, i & ~RESULT_GIVEN_BACK));
 		n++;
+		if (unlikely(i & RESULT_GIVEN_BACK)) {
+			given_back(q, i & ~RESULT_GIVEN_BACK);
+			continue;
+		}
 		if (unlikely(slot_at(q, i)->call.nr == CALL_CHAIN)) {
 			chain_returned(q, i);
 			continue;
@@ -384,10 +400,19 @@ static void unhang(struct asys_queue *q, struct worker *w)
 	w->seen_hanging = now;
 }
 
-void threads_unhang(struct asys_queue *q)
+bool threads_to_watch(const struct asys_queue *q)
+{
+	return q->threads && q->threads->risky_out;
+}
+
+void threads_watch(struct asys_queue *q)
 {
 	struct threads *t = q->threads;
+	uint64_t now = clock_now();
 
+	if (now < t->watched_ns + UNHANG_NS)
+		return;
+	t->watched_ns = now;
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
 		if (t->workers[k].used)
 			unhang(q, &t->workers[k]);
@@ -485,6 +510,9 @@ void threads_renew(struct asys_queue *q)
 	crew = t->crew->members ? new_crew() : NULL;
 	if (crew)
 		t->crew = crew;
+	/* What they left in the lanes is for new ones. */
+	t->new_quick += threads_offered(q);
+	t->new_slow += lane_queued(t, LANE_SLOW);
 }
 
 /* Nothing is outstanding, so every thread is between calls and leaves soon. */

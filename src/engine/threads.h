@@ -4,10 +4,10 @@
  *
  *   client                                         thread
  *   ------ quick[high,normal,low] --------------->  several at once, any thread that is awake
- *   ------ hanging[high,normal,low] ------------->  the same, one at a time: quick calls that may hang
- *                                                   (the open of a FIFO), and no other behind them
- *   ------ slow[high,normal,low]  --------------->  one at once; at most max-1 threads, so that
- *                                                   quick calls always find one
+ *   ------ hanging[high,normal,low] ------------->  one at a time: quick calls that may hang (the
+ *                                                   open of a FIFO), and no other behind them
+ *   ------ slow[high,normal,low]  --------------->  one at once; at most max-1 threads are in one
+ *                                                   of these two, so that quick calls always find one
  *   <----- results -------------------------------
  *   sleeps on q->bell             <--- rings ------
  *   ------ pushes (futex) ----------------------->  sleeps
@@ -29,7 +29,8 @@
  *  T5  A thread stops looking before it takes a slow call, and who pushes one reads the lane before he
  *      counts who looks; a thread that goes to sleep or wakes is never counted as both looking and
  *      asleep: no slow call waits for a thread that is inside another one. (tests/model/slow.pml)
- *  T4  After threads_renew returns, no thread that started before takes another call.
+ *  T4  After threads_renew returns, or once rights_epoch was raised, no thread that started before starts
+ *      another call: what it has taken already it gives back.
  */
 #ifndef ENGINE_THREADS_H
 #define ENGINE_THREADS_H
@@ -50,7 +51,7 @@ enum worker_phase { WORKER_OUT, WORKER_CLAIMING, WORKER_BUSY };
 struct crew {
 	alignas(CACHE_PAIR) _Atomic uint64_t idle; /* CREW_LOOKING each, CREW_ASLEEP each */
 	_Atomic uint32_t quick_running;		   /* in a batch of quick calls */
-	_Atomic uint32_t slow_running;
+	_Atomic uint32_t slow_running;		   /* in a slow call, or one that may hang */
 	_Atomic uint32_t live; /* started and not left; changes under threads.lock */
 	uint32_t members; /* client: threads not joined yet; freed with the last, once it is old */
 };
@@ -77,6 +78,7 @@ struct worker {
 		hanging; /* count of a call that may hang while its chain could go on; 0: none */
 	uint32_t seen_hanging; /* client: as of the last look */
 	uint32_t generation;
+	uint32_t epoch; /* rights_epoch when it was started */
 	struct crew *crew;
 	uint32_t used; /* client: there is a thread to join */
 	int32_t tid;
@@ -106,6 +108,7 @@ struct threads {
 	uint32_t outstanding;
 	uint32_t slow_out;	      /* of these, slow ones */
 	uint32_t risky_out;	      /* chains with calls that may hang */
+	uint64_t watched_ns;	      /* when they were looked at */
 	uint32_t new_quick, new_slow; /* pushed since the last flush */
 	uint32_t max;
 	uint32_t spinners; /* threads that may look without sleeping */
@@ -134,10 +137,11 @@ bool threads_may_have_result(const struct asys_queue *q);
 bool threads_live(const struct asys_queue *q);
 bool threads_stuck(const struct asys_queue *q); /* calls wait for threads that cannot be had */
 void threads_renew(struct asys_queue *q);
-/* Interrupts what has hung in a chain since the last look: the client gives that call a thread of its
- * own. */
-void threads_unhang(struct asys_queue *q);
-#define UNHANG_NS 2000000u		/* how often to look while risky_out */
+/* Interrupts what has hung in a chain since the last look, UNHANG_NS ago or more: the client gives that call
+ * a thread of its own. To be called while threads_to_watch, by every driver. */
+void threads_watch(struct asys_queue *q);
+bool threads_to_watch(const struct asys_queue *q);
+#define UNHANG_NS 2000000u
 int threads_open(struct asys_queue *q); /* rings only; 0 or -ENOMEM */
 
 /* worker.c */

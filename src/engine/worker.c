@@ -19,31 +19,59 @@ void absorb_signal(struct worker *w)
 	pthread_mutex_unlock(&w->cancel_lock);
 }
 
-static int64_t run_call(struct worker *w, uint32_t i)
+/* T4. After `current` was set: renewing either finds that call running, or this finds the new epoch. */
+static bool rights_are_old(const struct worker *w)
+{
+	return atomic_load_explicit(&rights_epoch, memory_order_seq_cst) != w->epoch ||
+	       atomic_load_explicit(&w->q->threads->generation, memory_order_seq_cst) !=
+		       w->generation;
+}
+
+/* False: not started, its sender may have dropped the rights that this thread has. */
+static bool run_call(struct worker *w, uint32_t i, int64_t *ret_result)
 {
 	struct slot *slot = slot_at(w->q, i);
 	const struct asys_call *call = &slot->call;
-	int64_t result;
+	int64_t result = 0;
+	bool run;
 
 	cancel_running = &slot->call.flags;
 	/* Pairs with signal_runner: either it finds `current`, or the window's test finds its bit. */
 	atomic_exchange_explicit(&w->current, i + 1, memory_order_seq_cst);
-	result = cancelpoint_syscall(&call->flags, call->nr, call->arg[0], call->arg[1],
-				     call->arg[2], call->arg[3], call->arg[4], call->arg[5]);
+	run = !rights_are_old(w);
+	if (likely(run))
+		result =
+			cancelpoint_syscall(&call->flags, call->nr, call->arg[0], call->arg[1],
+					    call->arg[2], call->arg[3], call->arg[4], call->arg[5]);
 	atomic_exchange_explicit(&w->current, 0, memory_order_seq_cst);
 	if (unlikely(__atomic_load_n(&call->flags, __ATOMIC_SEQ_CST) & SLOT_CANCEL)) {
 		absorb_signal(w);
-		if (result == -EINTR)
+		/* Interrupted by the cancel. Not of close: its descriptor is gone, and who heard of a cancel
+		 * would close it again. */
+		if (result == -EINTR && call->nr != SYS_close)
 			result = -ECANCELED;
 	}
-	return result;
+	*ret_result = result;
+	return run;
+}
+
+/* The client, who is told at once, hands it to a thread with the present rights. */
+static void give_back(struct worker *w, uint32_t i)
+{
+	result_push(&w->q->threads->results, i | RESULT_GIVEN_BACK, 0);
+	bell_ring_now(&w->q->bell);
 }
 
 /* What a sending's client has to do something about is told at once, however many ends it waits for. */
 static void run_chain_and_publish(struct worker *w, uint32_t i)
 {
-	bool ended = worker_run_chain(w, i);
+	bool ended;
 
+	if (unlikely(rights_are_old(w))) {
+		give_back(w, i);
+		return;
+	}
+	ended = worker_run_chain(w, i);
 	result_push(&w->q->threads->results, i, 0);
 	if (ended)
 		bell_ring(&w->q->bell, 1);
@@ -63,8 +91,10 @@ static void run_and_publish(struct worker *w, uint32_t i, bool measure)
 		return;
 	}
 	before = measure ? clock_now() : 0;
-	result = run_call(w, i);
-
+	if (unlikely(!run_call(w, i, &result))) {
+		give_back(w, i);
+		return;
+	}
 	if (measure) {
 		uint64_t ns = clock_now() - before;
 
@@ -94,24 +124,31 @@ static void count_as_quick(struct worker *w, bool quick)
 	}
 }
 
-static bool take_quick(struct worker *w, enum lane lane, unsigned most, uint32_t *tick)
+/* Which priority to look at as the k-th: now and then a lower one first, as list_take does. */
+static unsigned turn(uint32_t tick, unsigned k)
+{
+	return tick / TAKE_MAX % TURN_EVERY ? k : (k + 1 + tick / TAKE_MAX / TURN_EVERY % 2) % 3;
+}
+
+static bool take_quick(struct worker *w, uint32_t *tick)
 {
 	struct threads *t = w->q->threads;
 	uint32_t batch[TAKE_MAX];
 	bool any = false;
 
-	for (unsigned p = 0; p < 3 && !any; p++) {
-		unsigned n = work_take(&t->lane[lane][p], batch, most, t->sharers, &any);
+	for (unsigned k = 0; k < 3 && !any; k++) {
+		unsigned p = turn(*tick, k);
+		unsigned n = work_take(&t->lane[LANE_QUICK][p], batch, TAKE_MAX, t->sharers, &any);
 
 		if (!any)
 			continue;
 		/* From here on a renewal may leave this thread behind. */
 		atomic_store_explicit(&w->phase, WORKER_BUSY, memory_order_release);
 		count_as_quick(w, true);
-		for (unsigned k = 0; k < n; k++) {
-			if (k + 1 < n)
-				__builtin_prefetch(&slot_at(w->q, batch[k + 1])->call);
-			run_and_publish(w, batch[k], (*tick)++ % COST_EVERY == 0);
+		for (unsigned j = 0; j < n; j++) {
+			if (j + 1 < n)
+				__builtin_prefetch(&slot_at(w->q, batch[j + 1])->call);
+			run_and_publish(w, batch[j], (*tick)++ % COST_EVERY == 0);
 		}
 	}
 	return any;
@@ -159,28 +196,32 @@ static bool claim_slow(struct worker *w)
 	return true;
 }
 
-/* One slow call, unless all threads but one are in such calls already. */
-static bool take_slow(struct worker *w)
+/* One slow call, or one that may hang, unless all threads but one are in such calls already. */
+static bool take_slow(struct worker *w, uint32_t *tick)
 {
 	struct threads *t = w->q->threads;
 	bool any = false;
+	enum lane first;
 
 	count_as_quick(w, false);
 	if (!claim_slow(w))
 		return false;
-	for (unsigned p = 0; p < 3 && !any; p++)
-		any = take_slow_from(w, &t->lane[LANE_SLOW][p]);
+	*tick += TAKE_MAX;
+	first = *tick / TAKE_MAX % 2 ? LANE_HANGING : LANE_SLOW;
+	for (unsigned k = 0; k < 6 && !any; k++) {
+		enum lane lane = k < 3 ? first : (enum lane)(LANE_HANGING + LANE_SLOW - first);
+
+		any = take_slow_from(w, &t->lane[lane][turn(*tick, k % 3)]);
+	}
 	atomic_fetch_sub_explicit(&w->crew->slow_running, 1, memory_order_seq_cst);
 	return any;
 }
 
 bool worker_may_go_on(struct worker *w)
 {
-	struct threads *t = w->q->threads;
-
 	/* Pairs with threads_renew: it raises the generation, then waits for phase != CLAIMING. */
 	atomic_exchange_explicit(&w->phase, WORKER_CLAIMING, memory_order_seq_cst);
-	return atomic_load_explicit(&t->generation, memory_order_seq_cst) == w->generation;
+	return !rights_are_old(w);
 }
 
 /* Looks at `pushes` for a while; true: it changed. */
@@ -252,6 +293,7 @@ static void leave(struct worker *w)
 	atomic_fetch_sub_explicit(&w->crew->idle, CREW_LOOKING, memory_order_seq_cst);
 	w->crew->live--;
 	pthread_mutex_unlock(&t->lock);
+	bell_ring_now(&w->q->bell); /* what it leaves in the lanes needs somebody else */
 }
 
 void *worker_main(void *arg)
@@ -270,8 +312,7 @@ void *worker_main(void *arg)
 			break;
 		}
 		worker_leave_clients_core(w);
-		found = take_quick(w, LANE_QUICK, TAKE_MAX, &tick) ||
-			take_quick(w, LANE_HANGING, 1, &tick) || take_slow(w);
+		found = take_quick(w, &tick) || take_slow(w, &tick);
 		atomic_store_explicit(&w->phase, WORKER_OUT, memory_order_release);
 		if (!found && !wait_for_work(w, seen))
 			break;

@@ -20,6 +20,9 @@
 
 #include "base/base.h"
 
+/* In the place of a slot's number: its call was not started, and there is no result. */
+#define RESULT_GIVEN_BACK (1u << 31)
+
 struct result_entry {
 	_Atomic uint64_t word;
 	int64_t result;

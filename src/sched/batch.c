@@ -39,7 +39,7 @@ static uint32_t most_for(const struct asys_queue *q, const struct goal *goal)
 
 static bool is_ready(struct asys_queue *q, uint32_t n)
 {
-	if (n < BATCH_LEAST || q->uring_off || q->closing)
+	if (n < BATCH_LEAST || q->closing || !context_check(q) || q->uring_off)
 		return false;
 	if (q->batch.rest) {
 		q->batch.rest--;
@@ -95,7 +95,6 @@ static void run_all(struct asys_queue *q, const uint32_t *slots, uint32_t n)
 {
 	uint32_t handed = 0, left = 0;
 
-	context_check(q);
 	for (uint32_t k = 0; k < n; k++) {
 		if (unlikely(hand_to(q, &engine_uring, ASYS_ENGINE_URING, slots[k]))) {
 			run_here(q, slots[k]);

@@ -358,7 +358,6 @@ static bool leave_in_ring(struct asys_queue *q, struct instance *inst, uint32_t 
 
 	if (inst->out || !batch_may_wait(q, call))
 		return false;
-	context_check(q);
 	i = step_slot(q, inst, k, false);
 	slot_at(q, i)->call = *call;
 	slot_at(q, i)->call.flags = inst->flags & ~(uint32_t)ASYS_CALL_QUIET;

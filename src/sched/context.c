@@ -1,19 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No call runs with rights that its sender has dropped.
+ * No call is started with rights that its sender has dropped.
  *
- * Threads inherit rights and namespaces when they start. When a thread changes its own (through a
- * queue, or directly and says so with asys_queue_renew), `epoch` is raised; every queue compares it
- * before it hands calls over, and replaces its threads. The epoch is the process's, not a thread's:
- * replacing threads of an unrelated queue is harmless, the contrary is not.
+ * Threads inherit rights and namespaces when they start. A thread changes its own through a queue, or
+ * directly and says so with asys_queue_renew. Then `rights_epoch` is raised, and:
+ *
+ *  X1  A system call thread starts no call if the epoch is not the one that it was started in
+ *      (worker.c): it gives back what it has taken, wakes the client and leaves.
+ *  X2  A client compares the epoch before it hands over or starts anything, and then replaces the
+ *      queue's threads by ones that inherit from it.
+ *  X3  A driver that finds the epoch raised starts nothing more (`paused`): its own rights are the old
+ *      ones. It wakes whoever waits, and makes the user's descriptor poll: the next thread that uses the
+ *      queue replaces the driver by one that inherits from it.
+ *  X4  The epoch is raised before the rights change: what a sender has dropped, nobody starts with.
+ *      After the change it is raised once more, for threads that others started in between.
+ *  X5  A queue notes the new epoch only when its old threads can take nothing more, and before its lock
+ *      is let go: a second sender never finds the new epoch and old threads.
+ *
+ * The epoch is the process's, not a thread's: replacing threads of an unrelated queue is harmless, the
+ * contrary is not.
  *
  * io_uring is given up then: a seccomp filter does not see what the ring does, and the kernel's own
  * worker threads keep the old namespaces.
  */
 #include "sched/sched.h"
 #include <sys/prctl.h>
-
-static _Atomic uint32_t epoch;
 
 bool context_call(const struct asys_call *call)
 {
@@ -35,30 +46,47 @@ void context_leave(struct asys_queue *q)
 
 void context_init(struct asys_queue *q)
 {
-	q->context_epoch = atomic_load_explicit(&epoch, memory_order_acquire);
+	q->context_epoch = atomic_load_explicit(&rights_epoch, memory_order_acquire);
 }
 
 void context_changed(void)
 {
-	atomic_fetch_add_explicit(&epoch, 1, memory_order_acq_rel);
+	atomic_fetch_add_explicit(&rights_epoch, 1, memory_order_seq_cst);
 }
 
-void context_check(struct asys_queue *q)
+/* X3 */
+static void pause_driver(struct asys_queue *q)
 {
-	uint32_t now = atomic_load_explicit(&epoch, memory_order_acquire);
-	bool driver = q->driver_on;
-
-	if (likely(q->context_epoch == now) || (driver && pthread_equal(pthread_self(), q->driver)))
+	if (q->paused || q->driver_quit)
 		return;
-	q->context_epoch = now;
+	q->paused = true;
 	if (q->uring)
 		uring_retire(q);
 	q->uring_off = true;
-	if (driver)
-		driver_stop(q);
+	tell_others(q);
+}
+
+bool context_renew(struct asys_queue *q)
+{
+	uint32_t now = atomic_load_explicit(&rights_epoch, memory_order_acquire);
+	bool driver = q->driver_on;
+
+	if (thread_number() == atomic_load_explicit(&q->driver_number, memory_order_relaxed)) {
+		pause_driver(q);
+		return false;
+	}
+	if (q->context_epoch == now)
+		return true; /* only the driver is about to leave */
+	if (q->uring)
+		uring_retire(q);
+	q->uring_off = true;
 	threads_renew(q);
-	if (driver)
+	q->context_epoch = now; /* X5 */
+	if (driver) {
+		driver_stop(q);
 		driver_start(q);
+	}
+	return true;
 }
 
 ASYS_API int asys_queue_renew(struct asys_queue *q)
@@ -68,7 +96,7 @@ ASYS_API int asys_queue_renew(struct asys_queue *q)
 	if (err)
 		return err;
 	context_changed();
-	context_check(q);
+	context_renew(q);
 	queue_leave(q);
 	return 0;
 }

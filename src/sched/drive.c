@@ -7,6 +7,11 @@
 #define TAKE_BACK 8u
 /* Engines get what quick calls and chains make ready for them together, but not later than after so many. */
 #define START_TOGETHER 16u
+/* Quick calls between two looks at what else has ended. */
+#define LOOK_EVERY 16u
+/* Quick calls that a visit runs whose goal is met without it: as many as it brings events, within these. */
+#define SERVE_LEAST 4u
+#define SERVE_MOST 16u
 
 bool may_help(const struct asys_queue *q)
 {
@@ -32,6 +37,9 @@ unsigned reap(struct asys_queue *q)
 		n += engine_ready.reap(q);
 	if (unlikely(q->timers.count))
 		timers_run(q);
+	if (unlikely(threads_to_watch(q)))
+		threads_watch(q);
+	q->blocked &= !n;
 	return n;
 }
 
@@ -81,29 +89,39 @@ static void run_quick(struct asys_queue *q, uint32_t i)
 		run_here(q, i);
 }
 
+/* One that was taken from the list. False: its kind turned out to wait for a device, and many may wait at
+ * once elsewhere. */
+static bool help_one(struct asys_queue *q, uint32_t i, const struct goal *goal)
+{
+	enum route route = route_call(q, &slot_at(q, i)->call);
+
+	if (likely(route == ROUTE_QUICK)) {
+		run_quick(q, i);
+	} else if (route == ROUTE_BATCH) {
+		if (!batch_with(q, i, goal))
+			run_quick(q, i);
+	} else if (!route_is_quick(q->route[slot_at(q, i)->call.nr])) {
+		run_quick(q, i); /* a file on disk: see start_one */
+	} else {
+		list_add(q, i, LIST_START);
+		return false;
+	}
+	return true;
+}
+
 /* Runs the client's own quick calls. Results of threads are taken in between, so that a waiter for
- * one of them does not wait for all of its own. */
+ * one of them does not wait for all of its own; and now and then what others have ended. */
 static void help_own(struct asys_queue *q, const struct goal *goal)
 {
-	uint32_t i, waiting = 0;
+	uint32_t i, waiting = 0, ran = 0;
 
-	while ((i = list_take(q, LIST_QUICK)) != NIL) {
-		enum route route = route_call(q, &slot_at(q, i)->call);
-
-		if (likely(route == ROUTE_QUICK)) {
-			run_quick(q, i);
-		} else if (route == ROUTE_BATCH) {
-			if (!batch_with(q, i, goal))
-				run_quick(q, i);
-		} else if (!route_is_quick(q->route[slot_at(q, i)->call.nr])) {
-			run_quick(q, i); /* a file on disk: see start_one */
-		} else {
-			/* Its kind turned out to wait for a device: many may wait at once elsewhere. */
-			list_add(q, i, LIST_START);
+	while (context_check(q) && (i = list_take(q, LIST_QUICK)) != NIL) {
+		if (!help_one(q, i, goal))
 			return;
-		}
 		if (unlikely(q->threads))
 			engine_threads.reap(q);
+		if (unlikely(++ran % LOOK_EVERY == 0))
+			reap(q);
 		if (reached(q, goal) || q->nlist[LIST_HOME] || late(goal))
 			return;
 		if (q->nlist[LIST_START] && ++waiting == START_TOGETHER)
@@ -111,6 +129,31 @@ static void help_own(struct asys_queue *q, const struct goal *goal)
 		if (q->threads)
 			share_some(q);
 	}
+}
+
+/*
+ * The goal is met by what ended without this visit; what is ready gets its turn all the same, or a call
+ * that ends again and again (a descriptor that always has data) would keep it from running for ever. So
+ * every visit hands over all that is for engines, lets chains go on, and runs some quick calls, the
+ * oldest first: who is ready behind n others is served in the n-th visit at the latest.
+ */
+void serve(struct asys_queue *q, const struct goal *goal)
+{
+	uint32_t most = q->nended < SERVE_LEAST ? SERVE_LEAST :
+			q->nended > SERVE_MOST	? SERVE_MOST :
+						  q->nended;
+	uint32_t i;
+
+	if (unlikely(q->chains))
+		chains_run(q, may_help(q));
+	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
+		start_all(q);
+	if (!q->nlist[LIST_QUICK])
+		return;
+	share_some(q);
+	while (most-- && context_check(q) && (i = list_take(q, LIST_QUICK)) != NIL)
+		if (!help_one(q, i, goal) || late(goal))
+			break;
 }
 
 /* Takes back what no thread has taken yet. */
@@ -147,7 +190,8 @@ static void run_alone(struct asys_queue *q)
 {
 	uint32_t i;
 
-	context_check(q);
+	if (unlikely(q->rescue))
+		rescue_off(q); /* it may block for long: no signal of ours must end or shorten it */
 	i = list_take(q, LIST_START);
 	if (slot_at(q, i)->doomed)
 		end(q, i, slot_at(q, i)->result);
@@ -170,46 +214,69 @@ static uint32_t ends_needed(const struct asys_queue *q, const struct goal *goal)
 	return need < by_threads ? need : by_threads ? by_threads : 1;
 }
 
+/* Nothing more may be begun here: see context.c. Whoever may was told; until then, sleep. */
+static int wait_for_rights(struct asys_queue *q, const struct goal *goal)
+{
+	return sleep_for_end(q, 1, goal->when_ns);
+}
+
+/* Lets chains go on, hands over what is for engines, helps: something of each, whatever the goal, so that
+ * each has its turn in every visit. True: look again before going to sleep. */
+static bool go_on(struct asys_queue *q, const struct goal *goal)
+{
+	uint32_t before;
+
+	if (unlikely(q->chains)) {
+		chains_run(q, may_help(q));
+		if (late(goal))
+			return true;
+	}
+	if (unlikely(alone(q, goal))) {
+		run_alone(q);
+		return true;
+	}
+	before = q->nlist[LIST_START];
+	if (before || q->nlist[LIST_HOME])
+		start_all(q);
+	if (q->nlist[LIST_QUICK]) {
+		share_some(q);
+		help_own(q, goal);
+		return true;
+	}
+	if (q->nlist[LIST_START] && q->nlist[LIST_START] < before)
+		return true;
+	return (may_help(q) || threads_stuck(q)) && help_shared(q);
+}
+
 static int drive_on(struct asys_queue *q, const struct goal *goal)
 {
+	bool served = goal->stop != NULL; /* a driver has no other visits */
 	int err;
 
 	for (;;) {
 		if (q->inflight != q->nwaiting)
 			reap(q);
+		if (reached(q, goal)) {
+			if (served || q->inflight == q->nwaiting)
+				return 0;
+			serve(q, goal);
+			served = true;
+			continue;
+		}
+		if (unlikely(!context_check(q))) {
+			err = wait_for_rights(q, goal);
+			if (err)
+				return err;
+			continue;
+		}
+		served = true;
+		if (go_on(q, goal)) {
+			if (late(goal) && !reached(q, goal))
+				return -ETIME;
+			continue;
+		}
 		if (reached(q, goal))
 			return 0;
-		if (unlikely(q->chains)) {
-			chains_run(q, may_help(q));
-			if (reached(q, goal))
-				return 0;
-			if (late(goal))
-				return -ETIME;
-		}
-		if (unlikely(alone(q, goal))) {
-			run_alone(q);
-			continue;
-		}
-		if (q->nlist[LIST_START] || q->nlist[LIST_HOME]) {
-			uint32_t before = q->nlist[LIST_START];
-
-			start_all(q);
-			if (reached(q, goal))
-				return 0;
-			if (q->nlist[LIST_START] && q->nlist[LIST_START] < before)
-				continue;
-		}
-		if (q->nlist[LIST_QUICK]) {
-			share_some(q);
-			help_own(q, goal);
-			if (reached(q, goal))
-				return 0;
-			if (late(goal))
-				return -ETIME;
-			continue;
-		}
-		if ((may_help(q) || threads_stuck(q)) && help_shared(q))
-			continue;
 		if (late(goal))
 			return -ETIME;
 		/* Something ended while it was started, and let others be ready. */

@@ -14,6 +14,7 @@ static void *driver_main(void *arg)
 	};
 
 	queue_lock(q);
+	atomic_store_explicit(&q->driver_number, thread_number(), memory_order_relaxed);
 	while (!q->driver_quit) {
 		drive(q, &goal);
 		if (!q->inflight && !q->driver_quit)
@@ -28,12 +29,15 @@ int driver_start(struct asys_queue *q)
 	sigset_t all, old;
 	int err;
 
-	q->driver_quit = false;
+	q->driver_quit = q->paused = false;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&q->driver, NULL, driver_main, q);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	q->driver_on = !err;
+	/* Without a driver the user's loop does its work: it must hear of what sleepers hear of. */
+	if (err && q->fd_wanted)
+		user_fd_listens(q);
 	if (err)
 		return fail(-err,
 			    "the driver thread could not be started (error %d): raise the limit "

@@ -48,6 +48,7 @@ void end(struct asys_queue *q, uint32_t i, int64_t result)
 	slot->result = result;
 	slot->state = SLOT_ENDED;
 	q->inflight--;
+	q->blocked = false;
 	q->stats.by_engine[slot->engine]++;
 	q->news = true;
 	if (unlikely(slot->edges != NIL))

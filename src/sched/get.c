@@ -91,9 +91,10 @@ static void take(struct asys_queue *q, struct asys_event *ret_event)
 static void start_without_waiting(struct asys_queue *q)
 {
 	struct goal soon = { .ended = q->nended + INLINE_AT_ONCE, .slot = NIL, .when_ns = 1 };
-
 	bool more = true;
 
+	if (unlikely(!context_check(q)))
+		return;
 	/* What ends may let others start: again, as long as there is no event to go with. */
 	for (unsigned n = 0; n < START_ROUNDS && more; n++) {
 		if (unlikely(q->starved) && slots_used(&q->pool) < q->pool.depth)
@@ -111,7 +112,8 @@ static void start_without_waiting(struct asys_queue *q)
 		more = !q->nended && (q->chains || q->nlist[LIST_START] ||
 				      (q->nlist[LIST_QUICK] && q->engine != ASYS_ENGINE_INLINE));
 	}
-	if (q->nlist[LIST_QUICK] && q->engine == ASYS_ENGINE_INLINE)
+	/* Engine inline has no other thread for them; else none could be had, or none has room. */
+	if (unlikely(q->nlist[LIST_QUICK] || threads_stuck(q)))
 		drive(q, &soon);
 }
 
@@ -173,6 +175,8 @@ ASYS_API int asys_queue_get_many(struct asys_queue *q, struct asys_event *ret_ev
 		err = drive(q, &goal);
 	} else if (q->nended < max && q->inflight) {
 		start_without_waiting(q);
+	} else if (q->inflight != q->nwaiting && context_check(q)) {
+		serve(q, &goal);
 	}
 	while (n < max && q->nended)
 		take(q, &ret_events[n++]);
@@ -201,6 +205,9 @@ static bool backlog_take(struct asys_queue *q, int64_t id, struct asys_event *re
 	return true;
 }
 
+/* One call in so many that are waited for alone gives all others their turn. */
+#define OVERTAKEN_MOST 8u
+
 /*
  * The call that is waited for, if it is on the client's own list, before the others; and where
  * nothing else hangs on its end, without going through the list of ended calls. So one call sent
@@ -211,8 +218,9 @@ static bool run_first(struct asys_queue *q, uint32_t i, struct asys_event *ret_e
 	struct slot *slot = slot_at(q, i);
 
 	if (slot->state != SLOT_READY || slot->list != LIST_QUICK || slot->chain ||
-	    q->nlist[LIST_START] || q->nlist[LIST_HOME] ||
-	    ((q->inflight > 1 || q->timers.count) && may_hang(&slot->call)))
+	    q->nlist[LIST_START] || q->nlist[LIST_HOME] || q->chains || !context_check(q) ||
+	    ((q->inflight > 1 || q->timers.count || queue_shared(q)) && may_hang(&slot->call)) ||
+	    (q->inflight > 1 && ++q->overtaken % OVERTAKEN_MOST == 0))
 		return false;
 	list_remove(&q->lists[LIST_QUICK][call_priority(&slot->call)], q->pool.slots, i);
 	q->nlist[LIST_QUICK]--;
@@ -240,6 +248,8 @@ static int wait_long(struct asys_queue *q, uint32_t i, asys_id id, struct asys_e
 	struct slot *slot = slot_at(q, i);
 	int err;
 
+	if (slot_over(slot, id.value) && ++q->overtaken % OVERTAKEN_MOST == 0 && context_check(q))
+		serve(q, &goal);
 	while (!slot_over(slot, id.value)) {
 		err = drive(q, &goal);
 		if (err)

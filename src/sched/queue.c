@@ -283,22 +283,28 @@ static int open_user_timer(struct asys_queue *q)
 	return 0;
 }
 
-static int open_user_fd(struct asys_queue *q)
+int user_fd_listens(struct asys_queue *q)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
+
+	if (epoll_ctl(q->user_epoll, EPOLL_CTL_ADD, q->epoll_fd, &event) && errno != EEXIST)
+		return fail(-errno, "the queue's descriptors cannot be waited for (%s)",
+			    strerror(errno));
+	return 0;
+}
+
+static int open_user_fd(struct asys_queue *q)
+{
 	int err = queue_epoll(q);
 
 	if (!err && q->user_epoll < 0)
 		err = make_pair(&q->user_epoll, &q->user_fd);
 	if (!err && q->user_timer < 0)
 		err = open_user_timer(q);
-	if (err || q->fd_wanted)
-		return err;
-	if (!q->driver_on && epoll_ctl(q->user_epoll, EPOLL_CTL_ADD, q->epoll_fd, &event))
-		return fail(-errno, "the queue's descriptors cannot be waited for (%s)",
-			    strerror(errno));
-	q->fd_wanted = true;
-	return 0;
+	if (!err && !q->fd_wanted && !q->driver_on)
+		err = user_fd_listens(q);
+	q->fd_wanted |= !err;
+	return err;
 }
 
 ASYS_API int asys_queue_fd(struct asys_queue *q)

@@ -65,13 +65,16 @@ struct asys_queue {
 	uint32_t nsteps; /* slots in use by steps of chains besides the sendings' own */
 	uint32_t nnext;	 /* threads that said something about their next call */
 	uint32_t nlist[LIST_KINDS];
-	uint32_t tick;	   /* samples the cost clock */
-	int next_error;	   /* what was said about the next call was lost */
-	int first_error;   /* of calls ended since the last barrier */
-	bool fd_wanted;	   /* asys_queue_fd was asked for */
-	bool ring_watched; /* the ring is in the epoll set */
-	bool uring_off;	   /* refused, or retired after a change of context */
+	uint32_t tick;	    /* samples the cost clock */
+	uint32_t takes;	    /* from lists, counted for TURN_EVERY */
+	uint32_t overtaken; /* calls waited for alone that went before others, see run_first */
+	int next_error;	    /* what was said about the next call was lost */
+	int first_error;    /* of calls ended since the last barrier */
+	bool fd_wanted;	    /* asys_queue_fd was asked for */
+	bool ring_watched;  /* the ring is in the epoll set */
+	bool uring_off;	    /* refused, or retired after a change of context */
 	bool closing;
+	bool blocked;	/* the first of LIST_START found no room: until something ends */
 	uint8_t engine; /* as asked for */
 	struct fault *fault;
 	struct slot_pool
@@ -116,8 +119,10 @@ struct asys_queue {
 	pthread_cond_t changed; /* an event came, or nobody sleeps for the queue any more */
 	bool somebody_sleeps; /* one thread sleeps or spins for all; the others wait on `changed` */
 	bool driver_on, driver_quit;
+	bool paused; /* the driver waits for a thread with the present rights, see context.c */
 	pthread_t driver;
-	bool news;	      /* something ended since the lock was taken */
+	_Atomic uint64_t driver_number; /* its thread_number */
+	bool news;			/* something ended since the lock was taken */
 	uint32_t pokes;	      /* raised for a sleeper that may be spinning, and then looks again */
 	uint32_t sleep_kinds; /* engines that the sleeper listens to */
 
@@ -161,11 +166,17 @@ static inline void list_add(struct asys_queue *q, uint32_t i, unsigned list)
 	q->nlist[list]++;
 }
 
+/* One call in so many is taken from a list of lower priority though others are ready, so that none waits
+ * for ever behind those that keep coming. */
+#define TURN_EVERY 32u
+
 /* The first of a list, higher priorities before; NIL: none. */
 static inline uint32_t list_take(struct asys_queue *q, unsigned list)
 {
 	uint32_t i = NIL;
 
+	if (unlikely(++q->takes % TURN_EVERY == 0))
+		i = list_pop(&q->lists[list][1 + q->takes / TURN_EVERY % 2], q->pool.slots);
 	for (unsigned p = 0; p < 3 && i == NIL; p++)
 		i = list_pop(&q->lists[list][p], q->pool.slots);
 	if (i != NIL)

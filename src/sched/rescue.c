@@ -6,10 +6,13 @@
  * thread the cancelling signal every RESCUE_NS, inside the window of base/cancelpoint.c the call is
  * given up before anything happened, and goes to a thread of its own.
  *
- * Its signal may also interrupt another call that the waiter runs meanwhile: that is made again.
+ * The timer is set once in a wait, by the first such call, and stopped when the waiter sleeps, leaves, or
+ * is about to make a call that a signal could end or shorten (rescue_may_hurt). What it may still hit
+ * returns -EINTR before anything has happened, and is made again: only calls that the table says may be
+ * (ASYS_TRAIT_RETRY). A close is never made twice.
  *
- * The timer is set once per wait, by the first such call, and stopped when the waiter leaves. Only in
- * private queues: in a shared one such calls go to threads at once, since any of its users may wait.
+ * Such calls go to threads at once where no timer can watch: in a shared queue, since any of its users may
+ * wait, and in a thread that blocks the signal.
  */
 #include "base/cancelpoint.h"
 #include "sched/sched.h"
@@ -20,14 +23,17 @@
 #define RESCUE_NS \
 	5000000 /* longer than a tick, or setting it reprograms the clock: 2.4 times the price */
 
+#define SERVER_NS 8000u /* no other process has answered faster */
+
 #ifndef sigev_notify_thread_id /* glibc keeps the documented name to itself */
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
 struct rescue {
-	const void *thread; /* whom the timer signals */
+	uint64_t thread; /* thread_number: whom the timer signals */
 	timer_t timer;
 	bool made, set;
+	bool slow;	/* an open has taken as long as a server's answer does */
 	uint32_t ticks; /* seen */
 };
 
@@ -46,7 +52,7 @@ static int make_timer(struct asys_queue *q, struct rescue *r)
 		cancel_signal_give(q->signal);
 		return -errno;
 	}
-	r->thread = thread_key();
+	r->thread = thread_number();
 	r->made = true;
 	return 0;
 }
@@ -69,6 +75,16 @@ static void set_timer(struct asys_queue *q, struct rescue *r, long ns)
 	r->set = ns != 0;
 }
 
+/* The timer's signal would stay pending, and the call would hang all the same. */
+static bool signal_is_blocked(struct asys_queue *q)
+{
+	uint64_t mask = 0;
+
+	q->stats.traps++;
+	return raw_call(SYS_rt_sigprocmask, SIG_BLOCK, 0, ptr_word(&mask), sizeof(mask)) ||
+	       (mask & (1ull << (q->signal - 1)));
+}
+
 /* False: no timer is to be had. */
 static bool rescue_on(struct asys_queue *q)
 {
@@ -78,8 +94,10 @@ static bool rescue_on(struct asys_queue *q)
 		r = q->rescue = calloc(1, sizeof(*r));
 	if (!r)
 		return false;
-	if (r->made && r->thread != thread_key())
+	if (r->made && r->thread != thread_number())
 		drop_timer(q, r); /* the queue has moved to another thread */
+	if (!r->set && signal_is_blocked(q))
+		return false;
 	if (!r->made && make_timer(q, r))
 		return false;
 	if (!r->set)
@@ -88,9 +106,27 @@ static bool rescue_on(struct asys_queue *q)
 	return true;
 }
 
+/* Calls that are neither made again after a signal nor done before one could reach them. Of close, only
+ * those of files whose server answers a signal (FUSE) and that take their time can be hit: their opens take
+ * their time too, so after such opens the timer is off while files are closed. */
+bool rescue_may_hurt(const struct asys_queue *q, uint32_t nr)
+{
+	const struct asys_syscall_info *info;
+
+	if (likely(!q->rescue || !q->rescue->set))
+		return false;
+	if (nr == SYS_close)
+		return q->rescue->slow;
+	info = asys_syscall_info(nr);
+	return !info || !(info->traits & ASYS_TRAIT_RETRY);
+}
+
 int64_t rescue_rerun(struct asys_queue *q, const struct asys_call *call, int64_t result)
 {
-	while (result == -EINTR && q->rescue->ticks != rescue_ticks) {
+	const struct asys_syscall_info *info = asys_syscall_info(call->nr);
+
+	while (result == -EINTR && q->rescue->ticks != rescue_ticks && info &&
+	       (info->traits & ASYS_TRAIT_RETRY)) {
 		q->rescue->ticks = rescue_ticks;
 		result = raw_syscall(call->nr, call->arg);
 	}
@@ -116,11 +152,12 @@ bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *re
 		 bool *ret_interrupted)
 {
 	static _Thread_local uint32_t flags; /* outlives a late signal */
-	uint64_t before;
+	uint64_t before, begin;
 	int64_t result;
 
 	if (queue_shared(q) || !rescue_on(q))
 		return false;
+	begin = clock_now();
 	flags = 0;
 	cancel_running = &flags;
 	before = measure_begin(q, call->nr);
@@ -128,6 +165,8 @@ bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *re
 				     call->arg[3], call->arg[4], call->arg[5]);
 	cancel_running = NULL;
 	measure_end(q, call->nr, before);
+	if (unlikely(clock_now() - begin > SERVER_NS))
+		q->rescue->slow = true;
 	if (UNDER_TSAN && result == -EINTR)
 		flags = SLOT_CANCEL; /* its handler runs late, and not in the call */
 	*ret_result = result;

@@ -71,14 +71,23 @@ int engine_from_environment(uint32_t *engine); /* 0, or -EINVAL with message */
 uint32_t slot_new(struct asys_queue *q, int *ret_err);
 asys_id slot_sent(struct asys_queue *q, uint32_t i);
 void next_calls_free(struct asys_queue *q);
-const void *thread_key(void); /* different for every thread that lives */
 
 /* context.c: change of the sender's rights or namespaces */
 bool context_call(const struct asys_call *call); /* it will change them */
 void context_leave(struct asys_queue *q);	 /* threads that are not inside a call leave now */
-void context_changed(void);		  /* this process's queues renew before their next call */
-void context_check(struct asys_queue *q); /* renews this one if a change happened */
+void context_changed(void); /* this process's queues renew before their next call */
 void context_init(struct asys_queue *q);
+bool context_renew(struct asys_queue *q);
+
+/* Before anything is started: renews the queue if a change happened. False: this thread, the queue's driver,
+ * must not start anything, since it still has the rights of before. */
+static inline bool context_check(struct asys_queue *q)
+{
+	if (likely(q->context_epoch == atomic_load_explicit(&rights_epoch, memory_order_acquire) &&
+		   !q->driver_quit))
+		return true;
+	return context_renew(q);
+}
 
 /* start.c */
 void start_all(struct asys_queue *q); /* what is ready and not quick goes where it belongs */
@@ -107,6 +116,8 @@ struct goal {
 /* 0 when the goal is reached; -ETIME; -EINTR (a signal handler ran); -ENODATA (nothing that is in
  * flight can bring an end). */
 int drive(struct asys_queue *q, const struct goal *goal);
+/* For a visit whose goal is met already: what is ready gets its turn. */
+void serve(struct asys_queue *q, const struct goal *goal);
 unsigned reap(struct asys_queue *q);
 void run_here(struct asys_queue *q, uint32_t i); /* the call runs in this thread now, and ends */
 
@@ -125,6 +136,8 @@ bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *re
 		 bool *ret_interrupted); /* it ended, but perhaps early because of us */
 /* A call in this thread ended with -EINTR: made again if it was the timer's signal. */
 int64_t rescue_rerun(struct asys_queue *q, const struct asys_call *call, int64_t result);
+/* The timer is set, and its signal might end or shorten such a call for good. */
+bool rescue_may_hurt(const struct asys_queue *q, uint32_t nr);
 void rescue_off(struct asys_queue *q); /* the waiter stops waiting */
 void rescue_close(struct asys_queue *q);
 
@@ -153,9 +166,13 @@ static inline void measure_end(struct asys_queue *q, uint32_t nr, uint64_t befor
 static inline int64_t run_measured(struct asys_queue *q, const struct asys_call *call)
 {
 	uint32_t nr = call->nr;
-	uint64_t before = measure_begin(q, nr);
-	int64_t result = raw_syscall(nr, call->arg);
+	uint64_t before;
+	int64_t result;
 
+	if (unlikely(q->rescue) && rescue_may_hurt(q, nr))
+		rescue_off(q);
+	before = measure_begin(q, nr);
+	result = raw_syscall(nr, call->arg);
 	measure_end(q, nr, before);
 	if (unlikely(result == -EINTR && q->rescue))
 		result = rescue_rerun(q, call, result);
@@ -201,5 +218,8 @@ bool backlog_keep(struct asys_queue *q); /* frees slots of ended calls; false: n
 /* driver.c */
 int driver_start(struct asys_queue *q);
 void driver_stop(struct asys_queue *q);
+
+/* queue.c: the user's loop listens to what sleepers sleep on; 0 or -errno with message. */
+int user_fd_listens(struct asys_queue *q);
 
 #endif

@@ -13,7 +13,7 @@
  */
 struct next_call {
 	struct next_call *link;
-	const void *thread; /* address of a variable of the thread; NULL: nothing was said */
+	uint64_t thread; /* thread_number; 0: nothing was said */
 	uint32_t flags;
 	uint32_t count;
 	uint64_t deadline;
@@ -27,27 +27,30 @@ struct next_call {
 	} few[8], *after;
 };
 
-static _Thread_local char this_thread;
-
-const void *thread_key(void)
-{
-	return &this_thread;
-}
-
 /* What was said, NULL if nothing. */
 static struct next_call *next_find(const struct asys_queue *q)
 {
 	struct next_call *next = q->next_calls;
 
-	while (next && next->thread != &this_thread)
+	while (next && next->thread != thread_number())
 		next = next->link;
 	return next;
+}
+
+static void next_done(struct asys_queue *q, struct next_call *next)
+{
+	next->thread = 0;
+	q->nnext--;
 }
 
 static struct next_call *next_add(struct asys_queue *q)
 {
 	struct next_call *next = q->next_calls;
 
+	/* A private queue that has come to this thread: what another said about a call that it never sent is
+	 * not about this one's. */
+	if (next && next->thread && !queue_shared(q))
+		next_done(q, next);
 	while (next && next->thread)
 		next = next->link;
 	if (!next) {
@@ -59,7 +62,7 @@ static struct next_call *next_add(struct asys_queue *q)
 		next->link = q->next_calls;
 		q->next_calls = next;
 	}
-	next->thread = &this_thread;
+	next->thread = thread_number();
 	next->flags = 0;
 	next->count = 0;
 	next->deadline = 0;
@@ -67,12 +70,6 @@ static struct next_call *next_add(struct asys_queue *q)
 	next->error = 0;
 	q->nnext++;
 	return next;
-}
-
-static void next_done(struct asys_queue *q, struct next_call *next)
-{
-	next->thread = NULL;
-	q->nnext--;
 }
 
 void next_calls_free(struct asys_queue *q)
@@ -207,10 +204,8 @@ ASYS_API struct asys_queue *asys_user(struct asys_queue *q, uint64_t user)
  * next flush. */
 static bool offer_now(struct asys_queue *q, uint32_t i)
 {
-	if (!threads_live(q))
-		return false;
-	context_check(q);
-	return threads_live(q) && !may_hang(&slot_at(q, i)->call) && threads_offer(q, i);
+	return threads_live(q) && context_check(q) && threads_live(q) &&
+	       !may_hang(&slot_at(q, i)->call) && threads_offer(q, i);
 }
 
 void make_ready(struct asys_queue *q, uint32_t i)
@@ -360,7 +355,7 @@ inline uint32_t slot_new(struct asys_queue *q, int *ret_err)
 {
 	uint32_t i;
 
-	if (unlikely(q->driver_on))
+	if (unlikely(q->flags & ASYS_QUEUE_DRIVER))
 		context_check(q); /* the driver may run the call: with this thread's rights */
 	i = take_slot(q);
 	return likely(i != NIL) ? i : alloc_helping(q, ret_err);
@@ -371,8 +366,7 @@ inline asys_id slot_sent(struct asys_queue *q, uint32_t i)
 	struct slot *slot = slot_at(q, i);
 	asys_id id = { slot->id };
 
-	if (unlikely(queue_shared(q)))
-		slot->owner = thread_key();
+	slot->owner = thread_number();
 	if (unlikely(q->nnext || q->next_error || (slot->call.flags & ASYS_CALL_REFS))) {
 		id = send_modified(q, i, q->nnext ? next_find(q) : NULL);
 	} else {

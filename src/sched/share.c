@@ -38,7 +38,8 @@ static uint32_t offer(struct asys_queue *q, uint32_t count)
 void share_all(struct asys_queue *q)
 {
 	if (q->nlist[LIST_QUICK] && q->engine != ASYS_ENGINE_INLINE) {
-		context_check(q);
+		if (!context_check(q))
+			return;
 		offer(q, q->nlist[LIST_QUICK]);
 		threads_flush(q, true);
 	} else if (q->nlist[LIST_QUICK] && queue_shared(q)) {
@@ -84,7 +85,8 @@ void share_some(struct asys_queue *q)
 	awake = threads_awake(q);
 	if (!awake && !worth_waking(q))
 		return;
-	context_check(q);
+	if (!context_check(q))
+		return;
 	n /= 2;
 	if (offer(q, n > SHARE_MOST ? SHARE_MOST : n))
 		threads_flush(q, !awake);

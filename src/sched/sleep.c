@@ -21,6 +21,7 @@
 
 #define SPIN_FEW 4u /* ends worth spinning for; more take longer than a spin */
 #define SPIN_LEAST_NS 1000u
+#define SHORT_NAP_NS 1000000u /* where no descriptors are to be had to sleep on */
 
 static uint32_t listen_kinds(const struct asys_queue *q)
 {
@@ -77,10 +78,13 @@ static int sleep_armed(struct asys_queue *q, uint32_t kinds, uint32_t need, uint
 	bool by_epoll = kinds & (LISTEN_READY | LISTEN_URING);
 	int err = 0;
 
-	if (by_epoll) {
-		err = queue_epoll(q);
-		if (err < 0)
-			return err;
+	/* Nothing to wait with (the limit of descriptors): look again and again, not too often. */
+	if (by_epoll && queue_epoll(q) < 0) {
+		by_epoll = false;
+		kinds = LISTEN_THREADS;
+		need = 1;
+		if (when_ns > clock_now() + SHORT_NAP_NS)
+			when_ns = clock_now() + SHORT_NAP_NS;
 	}
 	if (kinds & LISTEN_URING)
 		uring_listen(q);
@@ -134,31 +138,53 @@ static int sleep_once(struct asys_queue *q, uint32_t kinds, uint32_t need, uint6
 static void wait_for_sleeper(struct asys_queue *q, uint32_t kinds, uint64_t when_ns)
 {
 	struct timespec when = clock_timespec(when_ns);
+	int old;
 
 	if (q->news)
 		tell_others(q);
 	if (kinds & ~q->sleep_kinds)
 		poke_sleeper(q);
+	/* No function of the library is a cancellation point: a thread that ended here would leave the queue
+	 * locked. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 	if (when_ns == UINT64_MAX)
 		pthread_cond_wait(&q->changed, &q->lock);
 	else
 		pthread_cond_timedwait(&q->changed, &q->lock, &when);
+	pthread_setcancelstate(old, NULL);
 }
 
 /*
- * The user waits in a loop of its own, on asys_queue_fd. That is an epoll set of user_fd, which reads
- * as long as there are events to be got, and (unless a driver does the waiting) of the set that
- * sleepers use. Threads must ring for the next end, if nobody sleeps here whom they ring for.
+ * The user waits in a loop of its own, on asys_queue_fd. That is an epoll set of user_fd and (unless a
+ * driver does the waiting) of the set that sleepers use. Invariants, when a public function returns:
+ *
+ *  U1  user_fd reads while there are events to be got, or something that the next get would start: a loop
+ *      never waits for what only it can begin.
+ *  U2  Otherwise everything that brings an end can be heard: what is for engines was handed over to the
+ *      kernel, threads ring for the next end, the timer is set.
+ *  U3  What nobody can begin now (blocked: no room; home calls of other threads) does not make it read:
+ *      a loop never spins.
  */
+static bool user_has_something(const struct asys_queue *q)
+{
+	if (q->nended || q->paused)
+		return true;
+	if (q->driver_on)
+		return false;
+	return q->chains || q->nlist[LIST_QUICK] || (q->nlist[LIST_START] && !q->blocked) ||
+	       (q->nlist[LIST_HOME] && !queue_shared(q));
+}
+
 static void user_signal(struct asys_queue *q)
 {
-	const uint64_t one = 1;
+	uint64_t count = 1;
+	bool wanted = user_has_something(q);
 
-	if (q->user_set ||
-	    !(q->nended || (q->nlist[LIST_QUICK] && q->engine == ASYS_ENGINE_INLINE)))
+	if (likely(q->user_set == wanted))
 		return;
-	raw_call(SYS_write, (uint64_t)(int64_t)q->user_fd, ptr_word(&one), sizeof(one), 0);
-	q->user_set = true;
+	raw_call(wanted ? SYS_write : SYS_read, (uint64_t)(int64_t)q->user_fd, ptr_word(&count),
+		 sizeof(count), 0);
+	q->user_set = wanted;
 	q->stats.traps++;
 }
 
@@ -182,14 +208,14 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 	}
 	if (timers_next(q) < when_ns)
 		when_ns = timers_next(q);
-	risky = q->threads && q->threads->risky_out;
+	risky = threads_to_watch(q);
 	if (unlikely(risky) && clock_now() + UNHANG_NS < when_ns)
 		when_ns = clock_now() + UNHANG_NS;
 	q->somebody_sleeps = true;
 	q->sleep_kinds = kinds;
 	err = sleep_once(q, kinds, need, when_ns);
-	if (unlikely(risky && q->threads->risky_out))
-		threads_unhang(q);
+	if (unlikely(risky))
+		threads_watch(q);
 	q->somebody_sleeps = false;
 	if (queue_shared(q))
 		pthread_cond_broadcast(&q->changed);
@@ -213,10 +239,15 @@ void tell_others(struct asys_queue *q)
 static void user_set_timer(struct asys_queue *q)
 {
 	struct itimerspec when = { .it_value = { 0, 0 } };
+	uint64_t next = timers_next(q);
 
-	if (timers_next(q) == q->user_when)
+	/* Somebody has to look whether threads hang in chains. */
+	if (unlikely(threads_to_watch(q)) && clock_now() + UNHANG_NS < next)
+		next = q->user_when > clock_now() && q->user_when < next ? q->user_when :
+									   clock_now() + UNHANG_NS;
+	if (next == q->user_when)
 		return;
-	q->user_when = timers_next(q);
+	q->user_when = next;
 	if (q->user_when != UINT64_MAX)
 		when.it_value = clock_timespec(q->user_when ? q->user_when : 1);
 	timerfd_settime(q->user_timer, TFD_TIMER_ABSTIME, &when, NULL);
@@ -227,6 +258,8 @@ void user_wait_begin(struct asys_queue *q)
 {
 	if (unlikely(q->uring && !q->ring_watched))
 		queue_epoll(q);
+	if (queue_outstanding(q))
+		flush_engines(q); /* U2: cancels too */
 	user_signal(q);
 	if (q->user_set || q->somebody_sleeps || q->driver_on)
 		return;
@@ -240,18 +273,10 @@ void user_wait_begin(struct asys_queue *q)
 
 void user_wait_end(struct asys_queue *q)
 {
-	uint64_t count;
-
-	if (q->user_armed) {
-		if (bell_disarm(&q->bell))
-			drain_event_fd(q);
-		uring_listen_no_more(q);
-		q->user_armed = false;
-	}
-	if (q->user_set) {
-		raw_call(SYS_read, (uint64_t)(int64_t)q->user_fd, ptr_word(&count), sizeof(count),
-			 0);
-		q->user_set = false;
-		q->stats.traps++;
-	}
+	if (!q->user_armed)
+		return;
+	if (bell_disarm(&q->bell))
+		drain_event_fd(q);
+	uring_listen_no_more(q);
+	q->user_armed = false;
 }

@@ -98,21 +98,20 @@ static int start_one(struct asys_queue *q, uint32_t i)
 static void run_context_call(struct asys_queue *q, uint32_t i)
 {
 	context_leave(q);
+	context_changed(); /* X4: before and after */
 	run_here(q, i);
 	context_changed();
 	context_check(q);
 }
 
-/* The next home call of this thread: in a shared queue not those of other senders. */
+/* The next home call that this thread sent. Those of other senders wait for them. */
 static uint32_t pop_home(struct asys_queue *q)
 {
-	if (!queue_shared(q))
-		return list_take(q, LIST_HOME);
 	for (unsigned p = 0; p < 3; p++) {
 		struct slot_list *list = &q->lists[LIST_HOME][p];
 
 		for (uint32_t i = list->head; i != NIL; i = slot_at(q, i)->next) {
-			if (slot_at(q, i)->owner != thread_key())
+			if (slot_at(q, i)->owner != thread_number())
 				continue;
 			list_remove(list, q->pool.slots, i);
 			q->nlist[LIST_HOME]--;
@@ -122,11 +121,23 @@ static uint32_t pop_home(struct asys_queue *q)
 	return NIL;
 }
 
+/* A private queue has come from another thread, which left home calls in it: they concern that thread, and
+ * nobody else may make them. */
+static void refuse_homeless(struct asys_queue *q)
+{
+	uint32_t i;
+
+	while ((i = list_take(q, LIST_HOME)) != NIL)
+		end(q, i, slot_at(q, i)->doomed ? slot_at(q, i)->result : -ECANCELED);
+}
+
 static void run_home(struct asys_queue *q)
 {
 	uint32_t i;
 
 	while ((i = pop_home(q)) != NIL) {
+		if (unlikely(q->rescue))
+			rescue_off(q); /* it may block, and a signal of ours must not end it */
 		if (unlikely(slot_at(q, i)->doomed))
 			end(q, i, slot_at(q, i)->result);
 		else if (context_call(&slot_at(q, i)->call))
@@ -134,18 +145,23 @@ static void run_home(struct asys_queue *q)
 		else
 			run_here(q, i);
 	}
+	if (unlikely(q->nlist[LIST_HOME]) && !queue_shared(q))
+		refuse_homeless(q);
 }
 
 void start_all(struct asys_queue *q)
 {
 	uint32_t i;
 
-	context_check(q);
+	if (!context_check(q))
+		return;
 	if (q->nlist[LIST_HOME])
 		run_home(q);
-	while ((i = list_take(q, LIST_START)) != NIL) {
+	q->blocked = false;
+	while (context_check(q) && (i = list_take(q, LIST_START)) != NIL) {
 		if (start_one(q, i)) {
 			unpop(q, i, LIST_START);
+			q->blocked = true;
 			break;
 		}
 	}
