@@ -108,17 +108,6 @@ static uint32_t pool_depth(uint32_t limit)
 	return steps > 2 * limit ? steps : 2 * limit;
 }
 
-static void init_lock(struct asys_queue *q)
-{
-	pthread_condattr_t attr;
-
-	pthread_mutex_init(&q->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&q->changed, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
 static void init_fields(struct asys_queue *q, const struct asys_queue_options *o)
 {
 	q->flags = o->flags;
@@ -136,7 +125,7 @@ static void init_fields(struct asys_queue *q, const struct asys_queue_options *o
 		list_init(&q->lists[k / 3][k % 3]);
 	list_init(&q->ended);
 	bell_init(&q->bell);
-	init_lock(q);
+	pthread_mutex_init(&q->lock, NULL);
 	context_init(q);
 	route_init(q);
 }
@@ -170,10 +159,8 @@ static void free_queue(struct asys_queue *q, bool child)
 	next_calls_free(q);
 	free(q->timers.slots);
 	free(q->backlog.events);
-	if (!child) {
-		pthread_cond_destroy(&q->changed);
+	if (!child)
 		pthread_mutex_destroy(&q->lock);
-	}
 	free(q);
 }
 

@@ -116,8 +116,10 @@ struct asys_queue {
 
 	/* Shared queues. */
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* an event came, or nobody sleeps for the queue any more */
-	bool somebody_sleeps; /* one thread sleeps or spins for all; the others wait on `changed` */
+	_Atomic uint32_t changes; /* futex: raised when an event came, or nobody sleeps any more */
+	uint32_t listeners;	  /* who waits on it */
+	bool somebody_sleeps; /* one thread sleeps or spins for all; the others wait on `changes` */
+	bool home_news; /* a home call became ready, perhaps for a thread in a loop of its own */
 	bool driver_on, driver_quit;
 	bool paused; /* the driver waits for a thread with the present rights, see context.c */
 	pthread_t driver;
@@ -164,6 +166,8 @@ static inline void list_add(struct asys_queue *q, uint32_t i, unsigned list)
 	slot->list = (uint8_t)list;
 	list_push(&q->lists[list][call_priority(&slot->call)], q->pool.slots, i);
 	q->nlist[list]++;
+	if (unlikely(list == LIST_HOME))
+		q->news = q->home_news = true; /* its sender may wait, or sleep, elsewhere */
 }
 
 /* One call in so many is taken from a list of lower priority though others are ready, so that none waits

@@ -7,11 +7,12 @@
  *   io_uring only, private queue       io_uring_enter                 the kernel
  *   anything else                      epoll: event_fd, ring's, fds   bell (event_fd), the kernel
  *
- * A shared queue has one sleeper for all; the others wait on `changed` and look again when it has
+ * A shared queue has one sleeper for all; the others wait on `changes` and look again when it has
  * brought something. A thread that needs the sleeper to listen to one engine more rings it.
  */
 #include "engine/ready.h"
 #include "sched/sched.h"
+#include <limits.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -134,24 +135,32 @@ static int sleep_once(struct asys_queue *q, uint32_t kinds, uint32_t need, uint6
 	return err == -EINTR ? err : 0;
 }
 
-/* Until the sleeper has brought something. */
-static void wait_for_sleeper(struct asys_queue *q, uint32_t kinds, uint64_t when_ns)
+/* Wakes those that wait while another thread sleeps for all. */
+static void wake_listeners(struct asys_queue *q)
 {
-	struct timespec when = clock_timespec(when_ns);
-	int old;
+	atomic_fetch_add_explicit(&q->changes, 1, memory_order_relaxed);
+	if (q->listeners)
+		futex_wake(&q->changes, INT_MAX);
+}
+
+/* Until the sleeper has brought something; 0 or -EINTR. Not a condition variable: a signal must end this
+ * wait as it ends others, and pthread_cancel must not, or the queue would stay locked. */
+static int wait_for_sleeper(struct asys_queue *q, uint32_t kinds, uint64_t when_ns)
+{
+	uint32_t seen;
+	int err;
 
 	if (q->news)
 		tell_others(q);
 	if (kinds & ~q->sleep_kinds)
 		poke_sleeper(q);
-	/* No function of the library is a cancellation point: a thread that ended here would leave the queue
-	 * locked. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-	if (when_ns == UINT64_MAX)
-		pthread_cond_wait(&q->changed, &q->lock);
-	else
-		pthread_cond_timedwait(&q->changed, &q->lock, &when);
-	pthread_setcancelstate(old, NULL);
+	seen = atomic_load_explicit(&q->changes, memory_order_relaxed);
+	q->listeners++;
+	pthread_mutex_unlock(&q->lock);
+	err = futex_wait(&q->changes, seen, when_ns);
+	pthread_mutex_lock(&q->lock);
+	q->listeners--;
+	return err == -EINTR ? err : 0;
 }
 
 /*
@@ -162,17 +171,16 @@ static void wait_for_sleeper(struct asys_queue *q, uint32_t kinds, uint64_t when
  *      never waits for what only it can begin.
  *  U2  Otherwise everything that brings an end can be heard: what is for engines was handed over to the
  *      kernel, threads ring for the next end, the timer is set.
- *  U3  What nobody can begin now (blocked: no room; home calls of other threads) does not make it read:
- *      a loop never spins.
+ *  U3  What nobody can begin now (blocked: no room) does not make it read; a home call does so once, since
+ *      it may be another thread's: a loop never spins.
  */
 static bool user_has_something(const struct asys_queue *q)
 {
-	if (q->nended || q->paused)
+	if (q->nended || q->paused || (q->home_news && q->nlist[LIST_HOME]))
 		return true;
 	if (q->driver_on)
 		return false;
-	return q->chains || q->nlist[LIST_QUICK] || (q->nlist[LIST_START] && !q->blocked) ||
-	       (q->nlist[LIST_HOME] && !queue_shared(q));
+	return q->chains || q->nlist[LIST_QUICK] || (q->nlist[LIST_START] && !q->blocked);
 }
 
 static void user_signal(struct asys_queue *q)
@@ -202,10 +210,8 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 	kinds = listen_kinds(q);
 	if (kinds != LISTEN_THREADS || !threads_have_quick_only(q))
 		q->share.spoiled = true;
-	if (queue_shared(q) && q->somebody_sleeps) {
-		wait_for_sleeper(q, kinds, when_ns);
-		return 0;
-	}
+	if (queue_shared(q) && q->somebody_sleeps)
+		return wait_for_sleeper(q, kinds, when_ns);
 	if (timers_next(q) < when_ns)
 		when_ns = timers_next(q);
 	risky = threads_to_watch(q);
@@ -218,7 +224,7 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 		threads_watch(q);
 	q->somebody_sleeps = false;
 	if (queue_shared(q))
-		pthread_cond_broadcast(&q->changed);
+		wake_listeners(q);
 	return err;
 }
 
@@ -231,7 +237,7 @@ bool poke_sleeper(struct asys_queue *q)
 void tell_others(struct asys_queue *q)
 {
 	q->news = false;
-	pthread_cond_broadcast(&q->changed);
+	wake_listeners(q);
 	poke_sleeper(q);
 }
 

@@ -135,6 +135,7 @@ static void run_home(struct asys_queue *q)
 {
 	uint32_t i;
 
+	q->home_news = false;
 	while ((i = pop_home(q)) != NIL) {
 		if (unlikely(q->rescue))
 			rescue_off(q); /* it may block, and a signal of ours must not end it */
@@ -155,7 +156,7 @@ void start_all(struct asys_queue *q)
 
 	if (!context_check(q))
 		return;
-	if (q->nlist[LIST_HOME])
+	if (q->nlist[LIST_HOME] && (!q->driver_on || thread_number() != q->driver_number))
 		run_home(q);
 	q->blocked = false;
 	while (context_check(q) && (i = list_take(q, LIST_START)) != NIL) {
