@@ -59,7 +59,53 @@ ASYS_API uint64_t asys_now(void)
 #define MADV_WIPEONFORK 18
 #endif
 
-static pthread_mutex_t mark_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t process_locks[PROCESS_LOCKS] = {
+	PTHREAD_MUTEX_INITIALIZER,
+	PTHREAD_MUTEX_INITIALIZER,
+	PTHREAD_MUTEX_INITIALIZER,
+};
+
+void process_lock(enum process_lock which)
+{
+	pthread_mutex_lock(&process_locks[which]);
+}
+
+void process_unlock(enum process_lock which)
+{
+	pthread_mutex_unlock(&process_locks[which]);
+}
+
+static void lock_all(void)
+{
+	for (unsigned k = 0; k < PROCESS_LOCKS; k++)
+		process_lock((enum process_lock)k);
+}
+
+static void unlock_all(void)
+{
+	for (unsigned k = PROCESS_LOCKS; k--;)
+		process_unlock((enum process_lock)k);
+}
+
+/* When the library is loaded: at the first use it might be too late, another thread may be forking then. */
+__attribute__((constructor)) static void watch_forks(void)
+{
+	pthread_atfork(lock_all, unlock_all, unlock_all);
+}
+
+int cancel_point_off(void)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	return state;
+}
+
+void cancel_point_back(int state)
+{
+	pthread_setcancelstate(state, NULL);
+}
+
 static volatile uint32_t *mark; /* of this process, or of the parent and then 0 */
 
 /*
@@ -94,10 +140,10 @@ const volatile uint32_t *process_watch(void)
 {
 	volatile uint32_t *got;
 
-	pthread_mutex_lock(&mark_lock);
+	process_lock(LOCK_MARK);
 	got = mark && *mark ? mark : new_mark();
 	if (got)
 		mark = got;
-	pthread_mutex_unlock(&mark_lock);
+	process_unlock(LOCK_MARK);
 	return got;
 }

@@ -183,6 +183,19 @@ static inline uint64_t thread_number(void)
  */
 extern _Atomic uint32_t rights_epoch;
 
+/*
+ * Locks of the process as a whole. A fork takes all of them first, so that the child finds none held by a
+ * thread that it does not have. To be held shortly, and never two at once.
+ */
+enum process_lock { LOCK_MARK, LOCK_TAGS, LOCK_SIGNALS, PROCESS_LOCKS };
+void process_lock(enum process_lock which);
+void process_unlock(enum process_lock which);
+
+/* Around functions of the C library that are cancellation points: no function of this library is one, since a
+ * thread that ended inside would leave its queue half changed. Returns what cancel_point_back is given. */
+int cancel_point_off(void);
+void cancel_point_back(int state);
+
 /* Sets this thread's asys_message and returns `err`, so that a failure is one statement. */
 int fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

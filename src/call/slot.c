@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <string.h>
 
-static pthread_mutex_t tags_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t tags[(ID_TAG_MAX + 1) / 64];
 static uint32_t tag_next = 1;
 
@@ -13,7 +12,7 @@ static uint32_t tag_take(void)
 {
 	uint32_t found = 0;
 
-	pthread_mutex_lock(&tags_lock);
+	process_lock(LOCK_TAGS);
 	for (uint32_t n = 0; n < ID_TAG_MAX && !found; n++) {
 		uint32_t tag = tag_next;
 
@@ -23,15 +22,15 @@ static uint32_t tag_take(void)
 			found = tag;
 		}
 	}
-	pthread_mutex_unlock(&tags_lock);
+	process_unlock(LOCK_TAGS);
 	return found;
 }
 
 static void tag_give(uint32_t tag)
 {
-	pthread_mutex_lock(&tags_lock);
+	process_lock(LOCK_TAGS);
 	tags[tag / 64] &= ~(UINT64_C(1) << (tag % 64));
-	pthread_mutex_unlock(&tags_lock);
+	process_unlock(LOCK_TAGS);
 }
 
 int slot_pool_init(struct slot_pool *pool, uint32_t depth)

@@ -11,7 +11,6 @@
 
 #define SIGNALS 65
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t users[SIGNALS];
 static struct sigaction before[SIGNALS];
 
@@ -62,7 +61,7 @@ int cancel_signal_take(int signal)
 	struct sigaction ours;
 	int err = 0;
 
-	pthread_mutex_lock(&lock);
+	process_lock(LOCK_SIGNALS);
 	if (!users[signal]) {
 		err = cancel_signal_check(signal);
 		if (!err) {
@@ -75,14 +74,14 @@ int cancel_signal_take(int signal)
 		}
 	}
 	users[signal] += !err;
-	pthread_mutex_unlock(&lock);
+	process_unlock(LOCK_SIGNALS);
 	return err;
 }
 
 void cancel_signal_give(int signal)
 {
-	pthread_mutex_lock(&lock);
+	process_lock(LOCK_SIGNALS);
 	if (--users[signal] == 0)
 		sigaction(signal, &before[signal], NULL);
-	pthread_mutex_unlock(&lock);
+	process_unlock(LOCK_SIGNALS);
 }

@@ -246,12 +246,13 @@ static void probe_apart(void)
 
 static void probe_all(void)
 {
-	int old = errno;
+	int old = errno, state = cancel_point_off();
 
 	probe_apart();
 	probe_nowait();
 	probe_cores();
 	probe.membarrier = membarrier_works();
+	cancel_point_back(state);
 	errno = old;
 }
 

@@ -70,7 +70,10 @@ int threads_open(struct asys_queue *q)
 
 static void join(struct threads *t, struct worker *w)
 {
+	int state = cancel_point_off();
+
 	pthread_join(w->thread, NULL);
+	cancel_point_back(state);
 	cancel_signal_give(t->signal);
 	w->used = 0;
 	if (--w->crew->members == 0 && w->crew != t->crew)

@@ -298,7 +298,7 @@ unsigned ring_take_over(struct asys_queue *q)
 		ring_submit(q);
 	} else if (!n) {
 		summon(q);
-		nanosleep(&pause, NULL);
+		raw_call(SYS_nanosleep, ptr_word(&pause), 0, 0, 0);
 		n = ring_completions(q);
 	}
 	return n;
@@ -383,6 +383,7 @@ void uring_listen_no_more(struct asys_queue *q)
 
 int uring_wait(struct asys_queue *q, uint64_t when_ns)
 {
+	const struct timespec pause = { 0, FOREIGN_PAUSE_NS };
 	struct uring *u = q->uring;
 	struct __kernel_timespec ts;
 	struct io_uring_getevents_arg arg;
@@ -406,7 +407,7 @@ int uring_wait(struct asys_queue *q, uint64_t when_ns)
 			      sizeof(arg));
 	/* Refused for good: completions may still come by themselves. */
 	if (unlikely(got < 0 && got != -ETIME && !is_passing(got)))
-		nanosleep(&(struct timespec){ 0, FOREIGN_PAUSE_NS }, NULL);
+		raw_call(SYS_nanosleep, ptr_word(&pause), 0, 0, 0);
 	return got >= 0 ? 0 : got;
 }
 

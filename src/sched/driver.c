@@ -49,10 +49,13 @@ int driver_start(struct asys_queue *q)
 /* With the lock held; it is let go while the driver leaves. */
 void driver_stop(struct asys_queue *q)
 {
+	int state = cancel_point_off();
+
 	q->driver_quit = true;
 	q->driver_on = false;
 	tell_others(q);
 	queue_unlock(q);
 	pthread_join(q->driver, NULL);
 	queue_lock(q);
+	cancel_point_back(state);
 }

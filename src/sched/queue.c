@@ -132,14 +132,19 @@ static void init_fields(struct asys_queue *q, const struct asys_queue_options *o
 
 static void close_pair(int epoll_fd, int event_fd)
 {
+	int state = cancel_point_off();
+
 	if (event_fd >= 0)
 		close(event_fd);
 	if (epoll_fd >= 0)
 		close(epoll_fd);
+	cancel_point_back(state);
 }
 
 static void free_queue(struct asys_queue *q, bool child)
 {
+	int state = cancel_point_off();
+
 	engine_threads.close(q, child);
 	if (q->uring)
 		engine_uring.close(q, child);
@@ -162,6 +167,7 @@ static void free_queue(struct asys_queue *q, bool child)
 	if (!child)
 		pthread_mutex_destroy(&q->lock);
 	free(q);
+	cancel_point_back(state);
 }
 
 ASYS_API int asys_queue_open(struct asys_queue **ret_queue,
