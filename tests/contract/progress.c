@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contract: what is ready is served within a stated bound, whatever else keeps ending (docs/DESIGN.md,
+ * "Served in turn"). Beside a descriptor that always has data, and is read again after each event, calls and
+ * chains of every kind are sent once; all must have ended before VISITS_MOST visits were made, in each way
+ * of visiting a queue.
+ */
+#include "support.h"
+
+#include <asys/chain.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+#define OTHERS 10u
+#define VISITS_MOST 20000u
+#define BUSY UINT64_C(77)
+
+struct stage {
+	struct asys_queue *q;
+	struct asys_chain *chain;
+	int busy[2], file;
+	int pipes[OTHERS][2];
+	char bytes[OTHERS][64], byte;
+	struct stat stat[OTHERS];
+	struct timespec sleep;
+	asys_id newest; /* read of the busy pipe */
+	unsigned got, visits;
+};
+
+static void read_busy(struct stage *s)
+{
+	check_eq(write(s->busy[1], "x", 1), 1);
+	s->newest = submit(asys_user(s->q, BUSY), SYS_read, s->busy[0], &s->byte, 1);
+	check(s->newest.value > 0);
+}
+
+/* What is to end beside it. */
+static void send_pread(struct stage *s, unsigned k)
+{
+	submit(s->q, SYS_pread64, s->file, s->bytes[k], 64, 0);
+}
+
+static void send_stat(struct stage *s, unsigned k)
+{
+	submit(s->q, SYS_newfstatat, AT_FDCWD, "/", &s->stat[k], 0);
+}
+
+static void send_low(struct stage *s, unsigned k)
+{
+	send_pread((asys_low(s->q), s), k);
+}
+
+static void send_open(struct stage *s, unsigned k)
+{
+	asys_id in = submit(asys_quiet(s->q), SYS_openat, AT_FDCWD, "/", O_RDONLY);
+
+	(void)k;
+	submit_refs(s->q, SYS_close, ASYS_CALL_REF(0), in.value);
+}
+
+static void send_dependent(struct stage *s, unsigned k)
+{
+	asys_id n = submit(asys_quiet(s->q), SYS_read, s->pipes[k][0], s->bytes[k], 5);
+
+	check_eq(write(s->pipes[k][1], "hello", 5), 5);
+	submit_refs(s->q, SYS_pread64, ASYS_CALL_REF(2), s->file, s->bytes[k], n.value, 0);
+}
+
+static void send_receive(struct stage *s, unsigned k)
+{
+	check_eq(write(s->pipes[k][1], "hello", 5), 5);
+	submit(s->q, SYS_read, s->pipes[k][0], s->bytes[k], 5);
+}
+
+static void send_timer(struct stage *s, unsigned k)
+{
+	(void)k;
+	submit(s->q, SYS_nanosleep, &s->sleep, 0);
+}
+
+static void send_poll(struct stage *s, unsigned k)
+{
+	(void)k;
+	submit(s->q, SYS_ppoll, 0, 0, &s->sleep, 0, 0);
+}
+
+static void send_deadline(struct stage *s, unsigned k)
+{
+	submit(asys_deadline(s->q, asys_now() + 1000000), SYS_read, s->pipes[k][0], s->bytes[k], 5);
+}
+
+static void send_chain(struct stage *s, unsigned k)
+{
+	(void)k;
+	asys_chain_send(s->q, s->chain);
+}
+
+static const struct {
+	const char *name;
+	void (*send)(struct stage *s, unsigned k);
+} kinds[] = {
+	{ "pread", send_pread },	 { "stat", send_stat },
+	{ "low priority", send_low },	 { "open, close", send_open },
+	{ "dependent", send_dependent }, { "receive", send_receive },
+	{ "timer", send_timer },	 { "poll", send_poll },
+	{ "deadline", send_deadline },	 { "chain", send_chain },
+};
+
+/* Ways to visit: each takes what has ended. */
+static void took(struct stage *s, const struct asys_event *event)
+{
+	if (event->user == BUSY)
+		read_busy(s);
+	else
+		s->got++;
+}
+
+static void visit_one(struct stage *s)
+{
+	struct asys_event event;
+
+	check_eq(asys_queue_get_many(s->q, &event, 1, 1, ASYS_FOREVER), 1);
+	took(s, &event);
+}
+
+static void visit_many(struct stage *s)
+{
+	struct asys_event events[64];
+	int n = asys_queue_get_many(s->q, events, 64, 1, ASYS_FOREVER);
+
+	check(n > 0);
+	for (int k = 0; k < n; k++)
+		took(s, &events[k]);
+}
+
+static void visit_by_get(struct stage *s)
+{
+	struct asys_event event;
+
+	if (asys_queue_get(s->q, &event) == 1)
+		took(s, &event);
+}
+
+/* Waits for the newest call alone; the others' events are taken without a visit that serves. */
+static void visit_by_wait(struct stage *s)
+{
+	struct asys_event event;
+
+	check_eq(asys_queue_wait(s->q, s->newest, &event), 0);
+	took(s, &event);
+	if (s->visits % 64 == 0)
+		while (asys_queue_pending(s->q) > 1 &&
+		       asys_queue_get_many(s->q, &event, 1, 1, 0) == 1)
+			took(s, &event);
+}
+
+static void visit_by_loop(struct stage *s)
+{
+	struct pollfd pfd = { .fd = asys_queue_fd(s->q), .events = POLLIN };
+	struct asys_event event;
+
+	check_eq(poll(&pfd, 1, 10000), 1);
+	if (asys_queue_get(s->q, &event) == 1)
+		took(s, &event);
+}
+
+static const struct {
+	const char *name;
+	void (*visit)(struct stage *s);
+} visits[] = {
+	{ "get_many 1", visit_one }, { "get_many 64", visit_many }, { "get", visit_by_get },
+	{ "wait", visit_by_wait },   { "loop", visit_by_loop },
+};
+
+static void set_stage(struct stage *s, uint32_t flags)
+{
+	s->q = open_depth(256, flags);
+	s->sleep = (struct timespec){ 0, 1000000 };
+	s->file = memory_file();
+	check_eq(write(s->file, "some bytes of a file", 20), 20);
+	make_pipe(s->busy);
+	for (unsigned k = 0; k < OTHERS; k++)
+		make_pipe(s->pipes[k]);
+	check_eq(asys_chain_open(&s->chain, NULL), 0);
+	asys_pread64(s->chain, s->file, s->bytes[0], 64, 0);
+	asys_getppid(s->chain);
+	check_eq(asys_chain_ready(s->chain), 0);
+}
+
+static void clear_stage(struct stage *s)
+{
+	asys_queue_close(s->q);
+	asys_chain_close(s->chain);
+	close(s->file);
+	close(s->busy[0]);
+	close(s->busy[1]);
+	for (unsigned k = 0; k < OTHERS; k++) {
+		close(s->pipes[k][0]);
+		close(s->pipes[k][1]);
+	}
+}
+
+static void all_kinds(uint32_t flags)
+{
+	for (size_t v = 0; v < sizeof(visits) / sizeof(visits[0]); v++) {
+		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+			struct stage s = { .got = 0 };
+			uint64_t late = asys_now() + UINT64_C(5000000000);
+
+			progress();
+			set_stage(&s, flags);
+			read_busy(&s);
+			for (unsigned n = 0; n < OTHERS; n++)
+				kinds[k].send(&s, n);
+			/* Visits that find nothing new, while a thread has the calls, do not count. */
+			for (s.visits = 0;
+			     s.got < OTHERS && (s.visits < VISITS_MOST || asys_now() < late);
+			     s.visits++)
+				visits[v].visit(&s);
+			if (s.got < OTHERS)
+				support_fail(__FILE__, __LINE__,
+					     "%s, flags %u: %u of %u calls (%s) ended in %u visits",
+					     visits[v].name, flags, s.got, OTHERS, kinds[k].name,
+					     s.visits);
+			clear_stage(&s);
+		}
+	}
+}
+
+static void test_private(void **state)
+{
+	(void)state;
+	all_kinds(0);
+}
+
+static void test_shared(void **state)
+{
+	(void)state;
+	all_kinds(ASYS_QUEUE_SHARED);
+}
+
+static void test_driver(void **state)
+{
+	(void)state;
+	all_kinds(ASYS_QUEUE_DRIVER);
+}
+
+static void test_no_help(void **state)
+{
+	(void)state;
+	if (engine_forced("inline"))
+		skip_because("engine inline and NO_HELP exclude each other");
+	all_kinds(ASYS_QUEUE_NO_HELP);
+}
+
+/* An open that waits for ever takes a thread, not the turn of others. */
+static void test_beside_a_fifo(void **state)
+{
+	struct asys_queue *q = open_queue();
+	char *folder = temp_make(), path[128];
+	struct asys_event event;
+	unsigned got = 0;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/fifo", folder);
+	check_eq(mkfifo(path, 0600), 0);
+	submit(q, SYS_openat, AT_FDCWD, path, O_RDONLY);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(10);
+	for (unsigned k = 0; k < 5; k++)
+		submit(q, SYS_getppid, 0);
+	while (got < 5)
+		got += asys_queue_get(q, &event) == 1;
+	asys_queue_close(q);
+	temp_remove(folder);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		contract(test_private), contract(test_shared),	      contract(test_driver),
+		contract(test_no_help), contract(test_beside_a_fifo),
+	};
+
+	return group(tests, argc, argv);
+}
