@@ -8,9 +8,9 @@ import sys
 import tempfile
 
 
-def run(program, *args):
+def run(program, *args, **more):
     return subprocess.run([program, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=60)
+                          timeout=60, **more)
 
 
 def expect(what, got, wanted):
@@ -19,16 +19,34 @@ def expect(what, got, wanted):
 
 
 def check_cat(program, folder):
-    for size in (0, 1, 5000, 65536):
-        path = os.path.join(folder, "file")
+    path = os.path.join(folder, "file")
+    slow = "sleep 0.1; cat"
+    for size in (0, 1, 5000, 65535, 65536, 65537, 300_000, 5_000_000):
         data = os.urandom(size)
         with open(path, "wb") as file:
             file.write(data)
         done = run(program, path)
         expect(f"status for {size} bytes", done.returncode, 0)
-        if done.stdout != data:
-            sys.exit(f"{size} bytes: the output differs from the file")
-    expect("status for a missing file", run(program, os.path.join(folder, "none")).returncode, 1)
+        expect(f"{size} bytes: the output is the file", done.stdout == data, True)
+        done = subprocess.run(["sh", "-c", f'"$0" "$1" | ({slow})', program, path],
+                              stdout=subprocess.PIPE, timeout=60)
+        expect(f"{size} bytes into a slow pipe", done.stdout == data, True)
+    # What a file claims of its size, or that a pipe has none, means nothing.
+    done = subprocess.run(["sh", "-c", f'({slow}) <"$1" | "$0" /dev/stdin', program, path],
+                          stdout=subprocess.PIPE, timeout=60)
+    expect("a pipe", done.stdout == data, True)
+    expect("a file of size 0", run(program, "/proc/self/status").stdout[:5], b"Name:")
+    done = run(program, path, env={**os.environ, "ASYS_FAULT": "seed=1,rate=400,kinds=short+benign"})
+    expect("short writes", (done.returncode, done.stdout == data), (0, True))
+    for where, args, reason in ((">/dev/full", path, "standard output: No space left"),
+                                (">&-", path, "standard output: "),
+                                ("", os.path.join(folder, "none"), "none: No such file"),
+                                ("", folder, f"{folder}: Is a directory"),
+                                ("", "/proc/self/mem", "mem: Input/output error")):
+        done = subprocess.run(["sh", "-c", f'"$0" "$1" {where}', program, args],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        expect(f"{args} {where}: status", done.returncode, 1)
+        expect(f"{args} {where}: {reason} in {done.stderr}", reason in done.stderr.decode(), True)
     expect("status without arguments", run(program).returncode, 2)
 
 

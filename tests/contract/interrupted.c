@@ -38,7 +38,7 @@ static struct asys_queue *open_engine(uint32_t engine)
 	return open_with(&options);
 }
 
-/* examples/cat: open, read, write, close in one flow, and the only wait is the barrier. */
+/* Open, read, write, close in one flow, and the only wait is the barrier. */
 static void cat(struct asys_queue *q, const char *path, int out, int64_t size)
 {
 	static char buf[65536];
