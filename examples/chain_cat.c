@@ -7,6 +7,9 @@
  * where BYTES_READ says, and so on; FILE_OUTPUT writes the whole buffer out.
  * Parallel: a buffer for each file, all read at once; OUTPUT_2 waits for READOUT_2 and OUTPUT_1. What
  * does not fit into a file's buffer is read when the buffer has been written.
+ *
+ * A chain opens all its files at once. More than may be open, or than is sensible, are a chain after the
+ * other.
  */
 #include <asys/asys.h>
 #include <errno.h>
@@ -19,16 +22,25 @@
 #define CAT_BUFFER_SIZE ((int64_t)16 << 20)
 #define PIECE_SIZE ((size_t)64 << 10)
 #define STEPS_OF_FILE 9u
+#define FILES_MAX 256u	      /* of one chain */
+#define DESCRIPTORS_OTHERS 8u /* that the queue may need, and some to spare */
 
 /* One byte more tells whether something was left. Untouched pages cost nothing. */
 static char cat_buffer[CAT_BUFFER_SIZE + 1];
 static int64_t bytes_read;
 
-/* Of each file: what opening and reading it brought. */
+/* Of each file of a chain: what opening and reading it brought. */
 struct input {
 	const char *name;
 	int64_t opened, read;
 	char *piece;
+};
+
+static struct input inputs[FILES_MAX];
+static bool write_failed;
+
+struct wish {
+	bool parallel, dot;
 };
 
 static struct asys_chain *label(struct asys_chain *c, const char *what, unsigned number)
@@ -132,6 +144,7 @@ static int report(const struct input *files, unsigned count, int64_t result)
 			status = 1;
 		}
 	}
+	write_failed = result < 0 && result != -EFBIG;
 	if (result == -EFBIG)
 		fprintf(stderr, "cat: more than %lld bytes: use --parallel\n",
 			(long long)CAT_BUFFER_SIZE);
@@ -140,23 +153,67 @@ static int report(const struct input *files, unsigned count, int64_t result)
 	return status || result < 0;
 }
 
-static int run(struct asys_chain *c, struct input *files, unsigned count)
+static int run(struct asys_queue *q, struct asys_chain *c, struct input *files, unsigned count)
 {
 	struct asys_event event;
-	struct asys_queue *q;
-	int err = asys_queue_open(&q, NULL);
-	asys_id id;
+	asys_id id = asys_chain_send(q, c);
+	int err;
 
-	if (err < 0) {
-		fprintf(stderr, "cat: %s\n", asys_message());
-		return 2;
-	}
-	id = asys_chain_send(q, c);
 	do {
 		err = asys_queue_wait(q, id, &event);
 	} while (err == -EINTR);
-	asys_queue_close(q);
 	return report(files, count, err < 0 ? err : event.result);
+}
+
+/* A chain of these files: 0, or 1 if something went wrong, which it said. */
+static int cat(struct asys_queue *q, char **names, unsigned count, struct wish wish)
+{
+	struct asys_chain *c = NULL;
+	int status;
+
+	for (unsigned k = 0; k < count; k++) {
+		inputs[k].name = names[k];
+		inputs[k].opened = inputs[k].read = 0;
+	}
+	if (build(&c, inputs, count, wish.parallel) < 0) {
+		fprintf(stderr, "cat: %s\n", asys_message());
+		status = 1;
+	} else if (wish.dot) {
+		status = asys_chain_dot(c, stdout) != 0;
+	} else {
+		status = run(q, c, inputs, count);
+	}
+	asys_chain_close(c);
+	return status;
+}
+
+/* How many may be open: descriptors that are not in use, but for some. */
+static unsigned files_at_once(void)
+{
+	long most = sysconf(_SC_OPEN_MAX);
+	unsigned unused = 0;
+
+	for (int fd = 0; fd < most && unused < FILES_MAX + DESCRIPTORS_OTHERS; fd++)
+		unused += fcntl(fd, F_GETFD) < 0;
+	return unused > DESCRIPTORS_OTHERS ? unused - DESCRIPTORS_OTHERS : 1;
+}
+
+static int cat_all(char **names, unsigned count, struct wish wish)
+{
+	unsigned room = files_at_once(), part;
+	struct asys_queue *q;
+	int status = 0;
+
+	if (asys_queue_open(&q, NULL) < 0) {
+		fprintf(stderr, "cat: %s\n", asys_message());
+		return 2;
+	}
+	for (; count && !write_failed; names += part, count -= part) {
+		part = count < room ? count : room;
+		status |= cat(q, names, part, wish);
+	}
+	asys_queue_close(q);
+	return status;
 }
 
 static int usage(void)
@@ -170,40 +227,26 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	bool parallel = false, dot = false;
-	struct asys_chain *c = NULL;
-	struct input *files;
-	unsigned count;
+	struct wish wish = { false, false };
 	int status;
 
 	for (; argc > 1 && !strncmp(argv[1], "--", 2); argc--, argv++) {
-		parallel |= !strcmp(argv[1], "--parallel");
-		dot |= !strcmp(argv[1], "--dot");
+		wish.parallel |= !strcmp(argv[1], "--parallel");
+		wish.dot |= !strcmp(argv[1], "--dot");
 		if (strcmp(argv[1], "--parallel") && strcmp(argv[1], "--dot"))
 			return usage();
 	}
 	if (argc < 2)
 		return usage();
-	count = (unsigned)argc - 1;
-	files = calloc(count, sizeof(*files));
-	for (unsigned k = 0; files && k < count; k++) {
-		files[k].name = argv[k + 1];
-		files[k].piece = parallel ? malloc(PIECE_SIZE) : NULL;
+	for (unsigned k = 0; wish.parallel && k < FILES_MAX && k + 1 < (unsigned)argc; k++) {
+		inputs[k].piece = malloc(PIECE_SIZE);
+		if (!inputs[k].piece) {
+			fputs("cat: no memory\n", stderr);
+			return 2;
+		}
 	}
-	if (!files) {
-		fputs("cat: no memory\n", stderr);
-		return 2;
-	}
-	status = build(&c, files, count, parallel);
-	if (status < 0) {
-		fprintf(stderr, "cat: %s\n", asys_message());
-		status = 2;
-	} else {
-		status = dot ? asys_chain_dot(c, stdout) != 0 : run(c, files, count);
-	}
-	asys_chain_close(c);
-	for (unsigned k = 0; k < count; k++)
-		free(files[k].piece);
-	free(files);
+	status = cat_all(argv + 1, (unsigned)argc - 1, wish);
+	for (unsigned k = 0; k < FILES_MAX; k++)
+		free(inputs[k].piece);
 	return status;
 }

@@ -3,6 +3,7 @@
 """Runs an example and compares what it prints with what Python finds out itself."""
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -83,6 +84,14 @@ def check_chain_cat(program, folder):
     expect("too much for a buffer: reason", b"--parallel" in run(program, *many).stderr, True)
     done = run(program, "--parallel", *many)
     expect("too much for a buffer, in parallel", done.stdout == 60 * data[-300_000:], True)
+    for limit in (16, 32, 1024):  # of descriptors: fewer than files
+        few = lambda limit=limit: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        for option in ([], ["--parallel"]):
+            done = run(program, *option, *paths[:3] * 400, missing, paths[4], preexec_fn=few)
+            expect(f"{option} {limit} descriptors: reasons", done.stderr.decode().splitlines(),
+                   [f"cat: {missing}: No such file or directory"])
+            expect(f"{option} {limit} descriptors: output",
+                   done.stdout == data[:5001] * 400 + data[-300_000:], True)
     expect("status without arguments", run(program).returncode, 2)
 
 
