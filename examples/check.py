@@ -95,6 +95,14 @@ def check_chain_cat(program, folder):
     expect("status without arguments", run(program).returncode, 2)
 
 
+def check_full(program, *args):
+    """What cannot be printed is no success."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([program, *args], stdout=full, stderr=subprocess.PIPE, timeout=60)
+    expect("no room for the output: status", done.returncode, 1)
+    expect("no room for the output: reason", b"No space left" in done.stderr, True)
+
+
 def check_largehash(program, folder):
     for size in (0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 2 << 20, (3 << 20) + 17):
         path = os.path.join(folder, "file")
@@ -105,9 +113,13 @@ def check_largehash(program, folder):
         expect(f"status for {size} bytes", done.returncode, 0)
         expect(f"digest of {size} bytes", done.stdout.split()[0].decode(),
                hashlib.sha256(data).hexdigest())
+    check_full(program, path)
     done = run(program, os.path.join(folder, "none"))
     expect("status for a missing file", done.returncode, 1)
     expect("a reason for it", b"No such file" in done.stderr, True)
+    with open("/proc/version", "rb") as file:  # which claims to be empty
+        expect("digest of a file of /proc", run(program, "/proc/version").stdout.split()[0].decode(),
+               hashlib.sha256(file.read()).hexdigest())
 
 
 def check_epoll_loop(program, folder):
@@ -124,6 +136,7 @@ def check_epoll_loop(program, folder):
     lines = done.stdout.decode().splitlines()
     expect("number of lines", len(lines), len(paths))
     expect("lines", set(lines), wanted)
+    check_full(program, paths[1])
     done = run(program, paths[1], os.path.join(folder, "none"))
     expect("status with a missing file", done.returncode, 1)
     expect("its other file", done.stdout.decode().splitlines(), [f"{paths[1]}: 100 bytes"])

@@ -59,6 +59,19 @@ def copies(folder):
             os.remove(source)
 
 
+def claims(folder):
+    """Files that claim less than they have, or more: size 0, and a page for some bytes."""
+    target = os.path.join(folder, "to")
+    for source in ("/proc/version", "/proc/kallsyms", "/sys/kernel/mm/transparent_hugepage/enabled"):
+        if not os.path.exists(source):
+            continue
+        for program in PROGRAMS:
+            done = run(program, source, target)
+            expect(f"{program} {source}: {done.stderr}", done.returncode, 0)
+            expect(f"{program} {source}: the copy", content(target) == content(source), True)
+            os.remove(target)
+
+
 def failures(folder):
     """Both end with the same status, and say the same but for their names."""
     source, other = os.path.join(folder, "from"), os.path.join(folder, "to")
@@ -106,7 +119,7 @@ def bad_days(folder):
 
 
 def main():
-    for work in (copies, failures, bad_days):
+    for work in (copies, claims, failures, bad_days):
         with tempfile.TemporaryDirectory() as folder:
             work(folder)
 

@@ -91,5 +91,9 @@ int main(int argc, char **argv)
 	asys_queue_close(q);
 	close(timer);
 	close(epoll);
+	if (fflush(stdout) != 0) {
+		perror("cannot write");
+		failures++;
+	}
 	return failures > 0;
 }

@@ -78,13 +78,15 @@ int main(int argc, char **argv)
 	unsigned length = 0;
 	int64_t err;
 
-	if (argc != 2 || !context) {
+	if (argc != 2) {
 		fprintf(stderr, "usage: largehash FILE\n");
 		return 2;
 	}
-	EVP_DigestInit_ex(context, EVP_sha256(), NULL);
-	err = hash_path(argv[1], context);
-	EVP_DigestFinal_ex(context, digest, &length);
+	err = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
+	if (!err)
+		err = hash_path(argv[1], context);
+	if (!err && EVP_DigestFinal_ex(context, digest, &length) != 1)
+		err = -EIO;
 	EVP_MD_CTX_free(context);
 	if (err < 0) {
 		fprintf(stderr, "largehash: cannot hash '%s': %s\n", argv[1], strerror((int)-err));
@@ -93,5 +95,9 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < length; i++)
 		printf("%02x", digest[i]);
 	printf("  %s\n", argv[1]);
+	if (fflush(stdout) != 0) {
+		fprintf(stderr, "largehash: cannot write: %s\n", strerror(errno));
+		return 1;
+	}
 	return 0;
 }
