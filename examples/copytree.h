@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #define ITEMS_MAX 96u
-#define DATA_SIZE (256u << 10) /* of one piece of a file: smaller ones are read at once */
+#define DATA_SIZE (256u << 10) /* of one piece of a file */
 #define LIST_SIZE (64u << 10)  /* of a folder's entries in one piece */
 #define NAMES_SIZE (64u << 10) /* the kernel's limit for the names of attributes */
 #define VALUE_SIZE (64u << 10) /* ... and for the value of one */
@@ -36,6 +36,7 @@ struct item {
 	int64_t piece;	     /* bytes of the next one, ... */
 	int64_t offset;	     /* ... which begins here */
 	int64_t data_end;    /* of the data that it is in: there is a hole */
+	bool cut;	     /* the file ended within data that it was said to have */
 	int64_t clone;	     /* large: perhaps the file system can share the blocks */
 	int64_t more;	     /* any of the following */
 	int64_t other_owner; /* than new files have */

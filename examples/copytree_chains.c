@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What copying one thing is. Each chain reads like the synchronous function that it replaces. A small
- * file costs ten system calls: open, fstat, flistxattr, open, pread, pwrite, utimensat, close, close,
+ * file costs ten system calls: open, fstat, flistxattr, open, read, write, read, utimensat, close, close,
  * and another only where owner, mode or attributes are not right from the beginning.
+ *
+ * What a file says of its size is not believed, but for holes: files of /proc say 0, those of /sys a page,
+ * network file systems what they knew a while ago, and any file may grow or shrink meanwhile. It ends
+ * where a read says so.
  *
  * Between the calls stand compute steps, short functions of this file that decide what comes next.
  */
@@ -110,8 +114,6 @@ static int64_t plan_file(const uint64_t arg[6])
 		err = make_paths(i);
 	i->large = st->st_size > DATA_SIZE || st->st_blocks * 512 < st->st_size;
 	i->clone = i->large && !copy_facts.no_clone;
-	/* Files of /proc say 0. */
-	i->piece = st->st_size && !i->large ? st->st_size : DATA_SIZE;
 	i->offset = 0;
 	return err ? err : 1;
 }
@@ -238,32 +240,65 @@ static int64_t plan_piece(struct item *i, int64_t offset)
 	return left;
 }
 
-/* (item, where data begins, where it ends): bytes of it */
+/*
+ * (item, the file's end, where data begins, where it ends): bytes of it. 0: there is none, or nobody can
+ * tell; from `offset` on the rest is read as it comes. The end was looked at first, so what is behind it is
+ * no hole but has been appended.
+ */
 static int64_t begin_data(const uint64_t arg[6])
 {
-	item_of(arg)->data_end = (int64_t)arg[2];
-	return plan_piece(item_of(arg), (int64_t)arg[1]);
+	struct item *i = item_of(arg);
+	int64_t end = (int64_t)arg[1], data = (int64_t)arg[2], hole = (int64_t)arg[3];
+
+	i->cut = false;
+	if (data == -ENXIO && end > i->offset)
+		i->offset = end;
+	if (data < 0 || hole <= data)
+		return 0;
+	i->data_end = hole;
+	return plan_piece(i, data);
 }
 
-/* (item, bytes written): bytes left of this data; 0 too if the file became shorter */
+/* (item, bytes written): bytes left of this data; 0 too if the file ended before it did */
 static int64_t piece_written(const uint64_t arg[6])
 {
 	struct item *i = item_of(arg);
 
 	copy_facts.bytes += arg[1];
-	return arg[1] ? plan_piece(i, i->offset + (int64_t)arg[1]) : 0;
+	i->cut = !arg[1];
+	return i->cut ? 0 : plan_piece(i, i->offset + (int64_t)arg[1]);
 }
 
-/* (lseek's result): there was no more data, or what else ended the loop */
+/* (item, bytes of this data): may there be other data? */
 static int64_t data_ended(const uint64_t arg[6])
 {
-	return (int64_t)arg[0] == -ENXIO ? 0 : (int64_t)arg[0];
+	return (int64_t)arg[1] > 0 && !item_of(arg)->cut;
+}
+
+/* (item, the file's end): where the rest begins */
+static int64_t begin_rest(const uint64_t arg[6])
+{
+	struct item *i = item_of(arg);
+	int64_t end = (int64_t)arg[1];
+
+	/* Behind the end that it has now not even a hole is to be left. */
+	if (i->cut && end >= 0 && end < i->offset)
+		i->offset = end;
+	return i->offset;
 }
 
 /* A result, which is one too if the step was skipped. */
 static int64_t is_error(const uint64_t arg[6])
 {
 	return (int64_t)arg[0] < 0;
+}
+
+/* (a step's result): 1 if it failed, 0 if it did not or was skipped */
+static int64_t has_failed(const uint64_t arg[6])
+{
+	int64_t result = (int64_t)arg[0];
+
+	return result < 0 && result != -ECANCELED;
 }
 
 static int64_t no_clone(const uint64_t arg[6])
@@ -274,6 +309,32 @@ static int64_t no_clone(const uint64_t arg[6])
 }
 
 /* Where the source has data, and piece by piece: what is not written is a hole. */
+static void build_data(struct asys_chain *c, asys_id item, asys_id in, asys_id out)
+{
+	asys_chain_loop(c, UINT32_MAX);
+	asys_id end = asys_lseek(asys_may_fail(c), in, 0, SEEK_END);
+	asys_id data = asys_lseek(asys_after(asys_may_fail(c), end), in, GET(offset), SEEK_DATA);
+	asys_id hole = asys_lseek(asys_may_fail(c), in, data, SEEK_HOLE);
+	asys_after(asys_after(asys_after(c, end), data), hole);
+	asys_id size = asys_chain_compute(c, begin_data, item, end, data, hole);
+
+	asys_chain_loop(asys_when(c, size, ASYS_POSITIVE), UINT32_MAX);
+	asys_id n = asys_pread64(c, in, GET(data), GET(piece), GET(offset));
+	asys_id written = asys_pwrite64(asys_full(c), out, GET(data), n, GET(offset));
+	asys_id left = asys_chain_compute(c, piece_written, item, written);
+	asys_id ended = asys_chain_while(c, left, ASYS_POSITIVE);
+
+	asys_id more = asys_chain_compute(asys_after(c, ended), data_ended, item, size);
+	asys_id all = asys_chain_while(c, more, ASYS_POSITIVE);
+
+	asys_id now = asys_lseek(asys_may_fail(asys_after_ok(c, all)), in, 0, SEEK_END);
+	asys_id rest =
+		asys_chain_compute(asys_after(asys_after_ok(c, all), now), begin_rest, item, now);
+	asys_lseek(asys_may_fail(c), in, rest, SEEK_SET);
+	asys_lseek(c, out, rest, SEEK_SET);
+}
+
+/* All of it, but perhaps for what is appended at this very moment: both descriptors are there then. */
 static void build_large(struct asys_chain *c, asys_id item, asys_id in, asys_id out)
 {
 	asys_id wanted = WORD(c, clone);
@@ -281,23 +342,36 @@ static void build_large(struct asys_chain *c, asys_id item, asys_id in, asys_id 
 		asys_ioctl(asys_when(asys_may_fail(c), wanted, ASYS_NONZERO), out, FICLONE, in);
 	asys_chain_compute(asys_after_error(c, clone), no_clone);
 	asys_id by_hand = asys_chain_compute(asys_after(c, clone), is_error, clone);
+
 	asys_chain_if(c, by_hand, ASYS_NONZERO);
-	asys_chain_loop(c, UINT32_MAX);
-	asys_id data = asys_lseek(asys_may_fail(c), in, GET(offset), SEEK_DATA);
-	asys_id hole = asys_lseek(c, in, data, SEEK_HOLE);
-	asys_id size = asys_chain_compute(c, begin_data, item, data, hole);
-
-	asys_chain_loop(asys_when(c, size, ASYS_POSITIVE), UINT32_MAX);
-	asys_id n = asys_pread64(asys_full(c), in, GET(data), GET(piece), GET(offset));
-	asys_id written = asys_pwrite64(asys_full(c), out, GET(data), n, GET(offset));
-	asys_id left = asys_chain_compute(c, piece_written, item, written);
-	asys_chain_while(c, left, ASYS_POSITIVE);
-
-	asys_id all = asys_chain_while(c, size, ASYS_POSITIVE);
-	asys_chain_compute(asys_after(c, data), data_ended, data);
-	asys_id end = asys_lseek(asys_after_ok(c, all), in, 0, SEEK_END);
-	asys_ftruncate(c, out, end);
+	build_data(c, item, in, out);
+	asys_chain_else(c);
+	asys_id end = asys_lseek(c, out, 0, SEEK_END);
+	asys_lseek(c, in, end, SEEK_SET);
 	asys_chain_end(c);
+}
+
+static void build_content(struct asys_chain *c, asys_id item, asys_id in, asys_id out)
+{
+	asys_id large = WORD(asys_after_ok(c, out), large);
+
+	asys_chain_if(c, large, ASYS_NONZERO);
+	build_large(c, item, in, out);
+	asys_id begun = asys_chain_end(c);
+
+	asys_id bad =
+		asys_chain_compute(asys_after(asys_after_ok(c, large), begun), has_failed, begun);
+
+	/* A file is not over before a read has said so. */
+	asys_chain_loop(asys_when(c, bad, ASYS_ZERO), UINT32_MAX);
+	asys_id n = asys_read(c, in, GET(data), DATA_SIZE);
+	asys_id written = asys_write(asys_full(asys_when(c, n, ASYS_POSITIVE)), out, GET(data), n);
+	asys_chain_compute(c, count_bytes, item, written);
+	asys_id all = asys_chain_while(c, n, ASYS_POSITIVE);
+
+	asys_id end =
+		asys_lseek(asys_when(asys_after_ok(c, all), large, ASYS_NONZERO), out, 0, SEEK_CUR);
+	asys_ftruncate(c, out, end);
 }
 
 static void build_file(struct asys_chain *c, const struct asys_chain *rights)
@@ -312,16 +386,7 @@ static void build_file(struct asys_chain *c, const struct asys_chain *rights)
 	asys_id content = asys_chain_if(c, plan, ASYS_POSITIVE);
 	asys_id out = asys_openat(asys_store(c, AT(out)), GET(to_dir), GET(to_name), OPEN_OUT,
 				  GET(create_mode));
-	asys_id large = WORD(c, large);
-
-	asys_chain_if(asys_after_ok(c, out), large, ASYS_ZERO);
-	asys_id n = asys_pread64(asys_full(c), in, GET(data), GET(piece), 0);
-	asys_id written =
-		asys_pwrite64(asys_full(asys_when(c, n, ASYS_POSITIVE)), out, GET(data), n, 0);
-	asys_chain_compute(c, count_bytes, item, written);
-	asys_chain_else(c);
-	build_large(c, item, in, out);
-	asys_chain_end(c);
+	build_content(c, item, in, out);
 	asys_chain_end(c);
 
 	asys_id more = WORD(asys_after_ok(c, content), more);

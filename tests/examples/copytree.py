@@ -10,6 +10,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import stat
 import struct
 import subprocess
@@ -287,6 +288,72 @@ def check_tree(program, folder):
     compare_by_others(top, copy)
 
 
+# Sizes that are not true
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def check_claims(program, folder):
+    """Files that say less than they have (0, in /proc) or more (a page, in /sys)."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    pairs = []
+    try:
+        while len(pairs) < 3000:  # /proc/PID/net/unix gets longer than a buffer of any program
+            pairs.append(socket.socketpair())
+    except OSError as err:
+        print(f"{len(pairs)} pairs of sockets: {err}")
+    net = f"/proc/{os.getpid()}/net"
+    for source, copy in ((net, "net"), ("/sys/kernel/mm", "mm"), ("/sys/class/net/lo/", "lo")):
+        if not os.path.isdir(source):
+            print(f"without {source}")
+            continue
+        done = run(program, source, f"{folder}/{copy}")
+        for top, _, names in os.walk(f"{folder}/{copy}"):
+            for name in names:
+                here = os.path.join(top, name)
+                there = source + here[len(f"{folder}/{copy}"):]
+                try:
+                    wanted = content(there)
+                except OSError:
+                    continue
+                # What they count changes; what they are does not.
+                check(f"{there}: {len(content(here))} bytes of {len(wanted)}",
+                      abs(len(content(here)) - len(wanted)) <= len(wanted) // 100 + 64)
+    unix = len(content(f"{folder}/net/unix"))
+    check(f"/proc/PID/net/unix: {unix} bytes", unix > 40 * 2 * len(pairs))
+    for pair in pairs:
+        for end in pair:
+            end.close()
+
+
+def check_moving(program, folder):
+    """Files that grow and shrink while they are copied: some state of each, and always an end."""
+    os.makedirs(f"{folder}/moving")
+    sparse(f"{folder}/moving/shrinks", 32 << 20, *range(0, 32 << 20, 1 << 20))
+    write(f"{folder}/moving/grows", b"g" * 300_000)
+    with open(f"{folder}/moving/grows", "ab") as grows:
+        for n in range(3):
+            worker = subprocess.Popen([program, f"{folder}/moving", f"{folder}/moved{n}"],
+                                      stderr=subprocess.PIPE)
+            size = 32 << 20
+            while worker.poll() is None and grows.tell() < 100 << 20:
+                grows.write(b"g" * 100_000)
+                grows.flush()
+                size = max(size - (3 << 20), 0)
+                os.truncate(f"{folder}/moving/shrinks", size)
+            errors = worker.communicate(timeout=120)[1]
+            check(f"moving: {worker.returncode} {errors}", worker.returncode == 0 and not errors)
+            got = content(f"{folder}/moved{n}/grows")
+            check(f"moving: {len(got)} bytes", len(got) >= 300_000 and not got.strip(b"g"))
+            check("moving: no more than there was",
+                  os.path.getsize(f"{folder}/moved{n}/shrinks") <= 32 << 20)
+            os.remove(f"{folder}/moving/shrinks")
+            sparse(f"{folder}/moving/shrinks", 32 << 20, *range(0, 32 << 20, 1 << 20))
+    shutil.rmtree(f"{folder}/moving")
+
+
 # Inherited rights
 
 def check_inherited(program, folder):
@@ -447,8 +514,8 @@ def main():
         return 1 if failures else status
     with tempfile.TemporaryDirectory(prefix="asys-copytree-") as folder:
         os.chmod(folder, 0o755)
-        for part in (check_tree, check_inherited, check_usage, check_itself, check_too_large,
-                     check_full, check_unreadable, check_faults):
+        for part in (check_tree, check_claims, check_moving, check_inherited, check_usage,
+                     check_itself, check_too_large, check_full, check_unreadable, check_faults):
             part(sys.argv[1], folder)
     print(f"{len(failures)} failures")
     return 1 if failures else 0
