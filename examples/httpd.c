@@ -6,7 +6,10 @@
  *   again and again: take what has come; open the file, if it is not open; read a piece; send it
  *
  * The kernel keeps paths inside the folder (openat2, RESOLVE_BENEATH). Memory is CONNECTIONS structures
- * at most; when all are in use the one that was silent for longest has to go.
+ * at most, and descriptors are shared out at the start: one for each connection, one for the file that it
+ * is sent, the rest for files that are remembered. When all connections are in use the one that was silent
+ * for longest has to go: no request was whole, and its client took nothing of an answer. If descriptors are
+ * missing all the same, remembered files are given up, and the next client waits for a moment.
  */
 #include "httpd.h"
 
@@ -14,7 +17,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +28,10 @@
 #include <unistd.h>
 
 #define CONNECTIONS 1024u
-#define REST_MAX (1u << 20) /* bytes that are still taken after the last answer */
+#define REST_MAX (1u << 20)    /* bytes that are still taken after the last answer */
+#define DESCRIPTORS_OTHERS 16u /* the listener, the queue's, and some to spare */
+#define PAUSE_NS 100000000u
+#define RATE_MIN 256u /* bytes a second: who takes less of an answer counts as silent */
 
 /* The parameter of a sending: words that its steps load and store, and the rest. */
 struct connection {
@@ -42,19 +49,20 @@ struct connection {
 	int64_t left;  /* of the file, the next piece included */
 	int64_t piece; /* bytes of it */
 	struct stat st;
-	uint64_t active_ns;
+	_Atomic uint64_t active_ns;
+	uint64_t acked; /* bytes that its client had taken when that was looked at last */
 	asys_id sending;
 	struct connection *next; /* unused ones */
 	struct exchange exchange;
 	char request[REQUEST_SIZE];
-	char answer[HEAD_SIZE + BODY_SIZE];
+	char answer[ANSWER_SIZE];
 };
 
 static struct {
 	struct asys_queue *q;
-	struct asys_chain *chain;
+	struct asys_chain *chain, *pause;
 	int root, listener, signals;
-	bool accepting;
+	bool accepting, pausing;
 	struct connection *all, *unused;
 	unsigned open, most;
 } s;
@@ -69,12 +77,12 @@ static struct connection *connection_of(const uint64_t arg[6])
 /* The first request, if it is whole, or is too large ever to be. */
 static bool next_request(struct connection *k)
 {
-	const char *end = memmem(k->request, k->have, "\r\n\r\n", 4);
+	size_t nothing = empty_lines(k->request, k->have);
 
-	if (!end && k->have < REQUEST_SIZE)
-		return false;
-	k->exchange.size = end ? (size_t)(end - k->request) + 4 : k->have;
-	return true;
+	k->have -= nothing;
+	memmove(k->request, k->request + nothing, k->have);
+	k->exchange.size = request_size(k->request, k->have);
+	return k->exchange.size || k->have == REQUEST_SIZE;
 }
 
 /* (connection, bytes that came): 1 if a file must be opened, else 0. */
@@ -93,34 +101,45 @@ static int64_t take(const uint64_t arg[6])
 	k->active_ns = asys_now();
 	k->busy = true;
 	k->left = k->piece = k->offset = 0;
-	if (x->size == REQUEST_SIZE && memcmp(k->request + x->size - 4, "\r\n\r\n", 4)) {
-		x->status = 431;
-		x->keep = x->head = false;
-	} else {
-		exchange_take(x, k->request);
-	}
+	exchange_take(x, k->request, k->have);
 	if (!x->status)
 		k->file = file_find(x->path, k->active_ns);
 	return !x->status && !k->file;
 }
 
-/* Of a file that could not be opened, or is none. */
+/* Of a file that could not be opened. */
 static int status_of(int64_t err)
 {
 	switch (-err) {
-	case 0:
+	case ENOENT:
+	case ENOTDIR:
+	case ENAMETOOLONG:
+	case EXDEV: /* it leads out of the folder */
+	case ENXIO:
+	case ENODEV:
+		return 404;
 	case EACCES:
 	case EPERM:
 	case ELOOP:
 		return 403;
 	case EMFILE:
 	case ENFILE:
+		files_give_back();
+		return 503;
+	case EAGAIN: /* something was renamed meanwhile */
 	case ENOMEM:
-	case EIO:
-		return 500;
+		return 503;
 	default:
-		return 404;
+		return 500;
 	}
+}
+
+/* Of what was opened and is no file. */
+static int status_of_other(const struct connection *k)
+{
+	if (!S_ISDIR(k->st.st_mode))
+		return 403;
+	return k->exchange.folder ? 404 : 301;
 }
 
 /* The file was opened, or not: what will be the answer? */
@@ -131,7 +150,9 @@ static void begin_answer(struct connection *k, int64_t opened, int64_t looked)
 	if (opened >= 0 && looked >= 0 && S_ISREG(k->st.st_mode)) {
 		k->file = file_add(x->path, k->active_ns, (int)opened, &k->st);
 	} else if (!x->status && !k->file) {
-		x->status = status_of(opened < 0 ? opened : looked);
+		x->status = opened < 0 ? status_of(opened) :
+			    looked < 0 ? status_of(looked) :
+					 status_of_other(k);
 		if (opened >= 0)
 			close((int)opened);
 	}
@@ -163,6 +184,29 @@ static int64_t next_piece(const uint64_t arg[6])
 	return k->piece;
 }
 
+/*
+ * The first piece has fewer bytes than the file was said to have, or could not be read, and nothing was
+ * said of that yet: the answer is begun anew.
+ */
+static void begin_again(struct connection *k, int64_t got)
+{
+	struct exchange *x = &k->exchange;
+	char lines[LINES_SIZE];
+	size_t head;
+
+	file_forget(k->file);
+	k->piece = k->left = got < 0 ? 0 : got;
+	if (got < 0) {
+		x->status = 500;
+		k->body = k->answer + exchange_head(x, NULL, k->answer);
+		return;
+	}
+	file_lines(lines, x->path, got);
+	memmove(k->answer + HEAD_SIZE, k->body, (size_t)got);
+	head = exchange_head(x, lines, k->answer);
+	k->body = memmove(k->answer + head, k->answer + HEAD_SIZE, (size_t)got);
+}
+
 /* (connection, bytes read): bytes to send, from `answer` on. */
 static int64_t piece_ready(const uint64_t arg[6])
 {
@@ -170,10 +214,13 @@ static int64_t piece_ready(const uint64_t arg[6])
 
 	if (!k->busy)
 		return 0;
-	if (k->piece && (int64_t)arg[1] != k->piece)
-		return -EIO; /* the file has become shorter than was promised */
-	if (k->piece && k->piece == k->file->size)
+	if (k->piece && (int64_t)arg[1] != k->piece) {
+		if (k->offset)
+			return -EIO; /* the file has become shorter than was promised */
+		begin_again(k, (int64_t)arg[1]);
+	} else if (k->piece && k->piece == k->file->size) {
 		file_keep(k->file, k->body);
+	}
 	return k->body + k->piece - k->answer;
 }
 
@@ -186,6 +233,7 @@ static int64_t piece_sent(const uint64_t arg[6])
 	if (k->busy) {
 		if ((int64_t)arg[1] < 0)
 			return (int64_t)arg[1];
+		k->active_ns = asys_now();
 		k->left -= k->piece;
 		k->offset += k->piece;
 		k->busy = k->left > 0;
@@ -193,7 +241,7 @@ static int64_t piece_sent(const uint64_t arg[6])
 			file_put(k->file);
 			k->file = NULL;
 			keep = k->exchange.keep;
-			k->have -= k->exchange.size;
+			k->have -= k->exchange.size ? k->exchange.size : k->have;
 			memmove(k->request, k->request + k->exchange.size, k->have);
 		}
 	}
@@ -227,8 +275,8 @@ static void build(struct asys_chain *c)
 	asys_id looked = asys_fstat(asys_may_fail(c), file, AT(st));
 	asys_after(asys_after(asys_after_ok(c, new), file), looked);
 	asys_id size = asys_chain_compute(c, next_piece, k, file, looked);
-	asys_id got = asys_pread64(asys_full(asys_when(c, size, ASYS_POSITIVE)), GET(file_fd),
-				   GET(body), size, GET(offset));
+	asys_id got = asys_pread64(asys_may_fail(asys_full(asys_when(c, size, ASYS_POSITIVE))),
+				   GET(file_fd), GET(body), size, GET(offset));
 	asys_after(asys_after_ok(c, size), got);
 	asys_id ready = asys_chain_compute(c, piece_ready, k, got);
 	asys_id sent = asys_sendto(asys_full(asys_when(c, ready, ASYS_POSITIVE)), GET(fd),
@@ -250,46 +298,88 @@ static void build(struct asys_chain *c)
 
 /* Connections */
 
+/* For a moment no client is accepted. */
+static void pause_accepting(void)
+{
+	s.pausing = true;
+	asys_chain_send(asys_user(s.q, (uintptr_t)&s.pausing), s.pause);
+}
+
+/* Its client has taken some of an answer since this was looked at, or since the last piece of it. */
+static bool has_moved(struct connection *k)
+{
+	uint64_t now = asys_now(), ns = now - k->active_ns, bytes;
+	struct tcp_info info = { 0 };
+	socklen_t size = sizeof(info);
+
+	if (getsockopt((int)k->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+		return false;
+	bytes = info.tcpi_bytes_acked - k->acked;
+	k->acked = info.tcpi_bytes_acked;
+	if (bytes * 1000000000u <= RATE_MIN * ns)
+		return false;
+	k->active_ns = now;
+	return true;
+}
+
+/* The one that was silent for longest; false: none is silent. */
+static bool end_oldest(void)
+{
+	for (unsigned tries = 0; tries < s.most; tries++) {
+		struct connection *oldest = NULL;
+
+		for (unsigned n = 0; n < s.most; n++)
+			if (s.all[n].in_use && (!oldest || s.all[n].active_ns < oldest->active_ns))
+				oldest = &s.all[n];
+		if (oldest && !has_moved(oldest)) {
+			asys_queue_cancel(s.q, oldest->sending);
+			return true;
+		}
+	}
+	return false;
+}
+
 static void accept_next(void)
 {
+	if (s.accepting || s.pausing)
+		return;
 	s.accepting = s.open < s.most;
 	if (s.accepting)
 		asys_accept4(asys_user(s.q, (uintptr_t)&s.listener), s.listener, NULL, NULL,
 			     SOCK_CLOEXEC);
+	else if (!end_oldest())
+		pause_accepting();
 }
 
-/* The one that was silent for longest. */
-static void end_oldest(void)
+static void begin(int fd)
 {
-	struct connection *oldest = NULL;
+	struct connection *k = s.unused;
 
-	for (unsigned n = 0; n < s.most; n++)
-		if (s.all[n].in_use && (!oldest || s.all[n].active_ns < oldest->active_ns))
-			oldest = &s.all[n];
-	if (oldest)
-		asys_queue_cancel(s.q, oldest->sending);
+	s.unused = k->next;
+	s.open++;
+	k->fd = fd;
+	k->have = 0;
+	k->busy = false;
+	k->free = k->request;
+	k->room = REQUEST_SIZE;
+	k->wait = 0;
+	k->in_use = true;
+	k->acked = 0;
+	k->active_ns = asys_now();
+	k->sending = asys_chain_send(asys_user(s.q, (uintptr_t)k), s.chain, k);
 }
 
 static void accepted(int64_t fd)
 {
-	struct connection *k = s.unused;
-
+	s.accepting = false;
 	if (fd >= 0) {
-		s.unused = k->next;
-		s.open++;
-		k->fd = fd;
-		k->have = 0;
-		k->busy = false;
-		k->free = k->request;
-		k->room = REQUEST_SIZE;
-		k->wait = 0;
-		k->in_use = true;
-		k->active_ns = asys_now();
-		k->sending = asys_chain_send(asys_user(s.q, (uintptr_t)k), s.chain, k);
+		begin((int)fd);
+	} else if (fd != -ECONNABORTED && fd != -EPROTO) {
+		/* The client still waits to be accepted: asked at once, the kernel would say the same. */
+		files_give_back();
+		pause_accepting();
 	}
 	accept_next();
-	if (!s.accepting)
-		end_oldest();
 }
 
 static void ended(struct connection *k)
@@ -300,8 +390,7 @@ static void ended(struct connection *k)
 	k->next = s.unused;
 	s.unused = k;
 	s.open--;
-	if (!s.accepting)
-		accept_next();
+	accept_next();
 }
 
 /* Until a signal asks for the end. */
@@ -322,27 +411,47 @@ static int serve(void)
 
 			if (who == &s.signals)
 				return 0;
-			if (who == &s.listener)
+			if (who == &s.listener) {
 				accepted(events[e].result);
-			else
+			} else if (who == &s.pausing) {
+				s.pausing = false;
+				accept_next();
+			} else {
 				ended(who);
+			}
 		}
 	}
 }
 
 /* Beginning and end */
 
-static int make_connections(void)
+/* Descriptors that are not in use; `enough` if there are more. */
+static unsigned unused_descriptors(unsigned enough)
 {
 	struct rlimit files;
+	unsigned unused = 0;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return -1;
+		return 0;
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
-	/* Each has a file open besides. */
-	s.most = files.rlim_cur < 2 * CONNECTIONS + 32 ? (unsigned)(files.rlim_cur - 32) / 2 :
-							 CONNECTIONS;
+	for (rlim_t fd = 0; fd < files.rlim_cur && unused < enough; fd++)
+		unused += fcntl((int)fd, F_GETFD) < 0;
+	return unused;
+}
+
+/* 0 or -1. */
+static int make_connections(void)
+{
+	const unsigned wanted = 2 * CONNECTIONS + FILES_MAX;
+	unsigned room = unused_descriptors(wanted + DESCRIPTORS_OTHERS), files;
+
+	if (room < DESCRIPTORS_OTHERS + 5)
+		return -1;
+	room -= DESCRIPTORS_OTHERS;
+	files = room < wanted ? room / 5 : FILES_MAX;
+	files_open(files);
+	s.most = (room - files) / 2;
 	s.all = calloc(s.most, sizeof(*s.all));
 	for (unsigned n = 0; s.all && n < s.most; n++) {
 		s.all[n].next = s.unused;
@@ -382,7 +491,12 @@ static int open_queue(void)
 	if (!err)
 		err = asys_chain_open(&s.chain, NULL);
 	if (!err)
-		build(s.chain);
+		err = asys_chain_open(&s.pause, NULL);
+	if (err)
+		return err;
+	build(s.chain);
+	asys_chain_timer(s.pause, PAUSE_NS);
+	err = asys_chain_ready(s.pause);
 	return err ? err : asys_chain_ready(s.chain);
 }
 
@@ -432,9 +546,10 @@ int main(int argc, char **argv)
 		fail("queue", asys_message());
 	asys_queue_close(s.q); /* ends all connections */
 	asys_chain_close(s.chain);
+	asys_chain_close(s.pause);
 	for (unsigned n = 0; n < s.most; n++)
 		file_put(s.all[n].file);
-	files_close();
+	files_give_back();
 	free(s.all);
 	return err != 0;
 }

@@ -2,7 +2,8 @@
 /*
  * Open files, and what is in the small ones, so that those that are asked for again and again are not
  * opened and read each time. After a second they are looked at anew. A place for each hash: what comes
- * later takes it. So PLACES descriptors and PLACES * CONTENT_MAX bytes are used at most.
+ * later takes it. So as many descriptors as there are places, and CONTENT_MAX bytes for each, are used at
+ * most, besides those of files that are being sent.
  */
 #include "httpd.h"
 
@@ -12,11 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PLACES 512u
 #define FRESH_NS 1000000000u
 #define CONTENT_MAX (16 << 10)
 
-static struct file *places[PLACES];
+static struct file *places[FILES_MAX];
+static unsigned places_used = 1;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct file **place_of(const char *path)
@@ -25,7 +26,12 @@ static struct file **place_of(const char *path)
 
 	while (*path)
 		hash = (hash ^ (unsigned char)*path++) * 16777619u;
-	return &places[(hash ^ hash >> 16) % PLACES];
+	return &places[(hash ^ hash >> 16) % places_used];
+}
+
+void files_open(unsigned most)
+{
+	places_used = most;
 }
 
 /* Under the lock. */
@@ -67,7 +73,7 @@ struct file *file_add(const char *path, uint64_t now_ns, int fd, const struct st
 	file->size = st->st_size;
 	file->content = NULL;
 	memcpy(file->path, path, length);
-	file_lines(file->lines, path, st);
+	file_lines(file->lines, path, st->st_size);
 	pthread_mutex_lock(&lock);
 	if (*place)
 		drop(*place);
@@ -108,10 +114,25 @@ bool file_copy(const struct file *file, char *ret_content)
 	return content != NULL;
 }
 
-void files_close(void)
+void files_give_back(void)
 {
-	for (unsigned n = 0; n < PLACES; n++) {
-		file_put(places[n]);
+	pthread_mutex_lock(&lock);
+	for (unsigned n = 0; n < FILES_MAX; n++) {
+		if (places[n])
+			drop(places[n]);
 		places[n] = NULL;
 	}
+	pthread_mutex_unlock(&lock);
+}
+
+void file_forget(struct file *file)
+{
+	struct file **place = place_of(file->path);
+
+	pthread_mutex_lock(&lock);
+	if (*place == file) {
+		*place = NULL;
+		drop(file);
+	}
+	pthread_mutex_unlock(&lock);
 }

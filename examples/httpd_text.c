@@ -1,114 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* HTTP/1.1 as far as a server of files needs it: RFC 9110 and 9112. */
+/* Answers. */
 #include "httpd.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-/* Requests */
-
-static int hex(char ch)
-{
-	const char *digits = "0123456789abcdef", *at = ch ? strchr(digits, ch | 0x20) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-/* The path of a request's target, without what means nothing to the file system. 0 or a status. */
-static int take_path(struct exchange *x, const char *at, const char *end)
-{
-	char *to = x->path;
-
-	if (end - at > 7 && !strncasecmp(at, "http://", 7))
-		for (at += 7; at < end && *at != '/'; at++)
-			;
-	if (at == end || *at != '/')
-		return 400;
-	while (at < end && *at == '/')
-		at++;
-	for (; at < end && *at != '?'; at++) {
-		int high = *at == '%' && end - at > 2 ? hex(at[1]) : -1;
-		int low = high >= 0 ? hex(at[2]) : -1;
-
-		if (*at == '%' && low < 0)
-			return 400;
-		*to = low < 0 ? *at : (char)(high << 4 | low);
-		at += low < 0 ? 0 : 2;
-		if (!*to++)
-			return 400;
-	}
-	if (to == x->path || to[-1] == '/')
-		to = stpcpy(to, "index.html");
-	*to = '\0';
-	return 0;
-}
-
-static bool is_header(const char *line, const char *end, const char *name, const char **ret_value)
-{
-	size_t length = strlen(name);
-
-	if ((size_t)(end - line) <= length || strncasecmp(line, name, length) ||
-	    line[length] != ':')
-		return false;
-	for (line += length + 1; line < end && (*line == ' ' || *line == '\t'); line++)
-		;
-	*ret_value = line;
-	return true;
-}
-
-/* What matters of the lines after the first one. 0 or a status. */
-static int take_headers(struct exchange *x, const char *line, const char *end, bool new)
-{
-	const char *value = NULL;
-	bool host = false;
-
-	for (const char *stop; line < end; line = stop + 2) {
-		stop = memchr(line, '\r', (size_t)(end - line));
-		if (!stop)
-			stop = end;
-		if (is_header(line, stop, "Host", &value))
-			host = true;
-		else if (is_header(line, stop, "Connection", &value))
-			x->keep = new ? strncasecmp(value, "close", 5) != 0 :
-					strncasecmp(value, "keep-alive", 10) == 0;
-		else if (is_header(line, stop, "Transfer-Encoding", &value) ||
-			 (is_header(line, stop, "Content-Length", &value) &&
-			  (*value != '0' || value + 1 != stop)))
-			return 413; /* nothing here wants a body */
-	}
-	return host || !new ? 0 : 400;
-}
-
-static int take(struct exchange *x, const char *text)
-{
-	const char *end = text + x->size - 2, *target, *version;
-	const char *stop = memchr(text, '\r', x->size);
-	bool new;
-	int status;
-
-	target = memchr(text, ' ', (size_t)(stop - text));
-	version = target ? memchr(target + 1, ' ', (size_t)(stop - target - 1)) : NULL;
-	if (!version || stop - version != 9 || memcmp(version, " HTTP/1.", 8))
-		return 400;
-	new = version[8] != '0';
-	x->keep = new;
-	x->head = !memcmp(text, "HEAD ", 5);
-	status = take_headers(x, stop + 2, end, new);
-	if (!status && !x->head && memcmp(text, "GET ", 4))
-		status = 405;
-	return status ? status : take_path(x, target + 1, version);
-}
-
-void exchange_take(struct exchange *x, const char *text)
-{
-	x->keep = x->head = false;
-	x->status = take(x, text);
-	if (x->status)
-		x->keep = false;
-}
-
-/* Answers */
 
 static const char *text_of(int status)
 {
@@ -116,12 +13,17 @@ static const char *text_of(int status)
 		int status;
 		const char *text;
 	} texts[] = { { 200, "OK" },
+		      { 301, "Moved Permanently" },
 		      { 400, "Bad Request" },
 		      { 403, "Forbidden" },
 		      { 404, "Not Found" },
 		      { 405, "Method Not Allowed" },
 		      { 413, "Content Too Large" },
-		      { 431, "Header Too Large" } };
+		      { 414, "URI Too Long" },
+		      { 431, "Request Header Fields Too Large" },
+		      { 501, "Not Implemented" },
+		      { 503, "Service Unavailable" },
+		      { 505, "HTTP Version Not Supported" } };
 
 	for (size_t n = 0; n < sizeof(texts) / sizeof(*texts); n++)
 		if (texts[n].status == status)
@@ -157,10 +59,10 @@ static const char *type_of(const char *path)
 	return "application/octet-stream";
 }
 
-void file_lines(char *ret_lines, const char *path, const struct stat *st)
+void file_lines(char *ret_lines, const char *path, int64_t size)
 {
 	snprintf(ret_lines, LINES_SIZE, "Content-Type: %s\r\nContent-Length: %lld\r\n",
-		 type_of(path), (long long)st->st_size);
+		 type_of(path), (long long)size);
 }
 
 static const char *date_now(struct exchange *x)
@@ -175,13 +77,37 @@ static const char *date_now(struct exchange *x)
 	return x->date_text;
 }
 
+/* A folder's address ends with a slash: else what its page names would be looked for beside it. */
+static char *add_location(char *to, const struct exchange *x)
+{
+	const char *const never = "\"<>\\^`{|}";
+
+	/* One slash: two would be followed by a host. What came is without CR and LF. */
+	to = stpcpy(to, "Location: /");
+	for (size_t n = 0; n < x->target_size; n++) {
+		unsigned char ch = (unsigned char)x->target[n];
+
+		if (n == x->path_size)
+			*to++ = '/';
+		if (ch >= 0x80 || strchr(never, ch))
+			to += sprintf(to, "%%%02X", ch);
+		else
+			*to++ = (char)ch;
+	}
+	return stpcpy(to, x->path_size == x->target_size ? "/\r\n" : "\r\n");
+}
+
+static_assert(ANSWER_SIZE >= 3 * REQUEST_SIZE + HEAD_SIZE,
+	      "a location may be three times a target");
+
 size_t exchange_head(struct exchange *x, const char *lines, char *ret_head)
 {
 	const char *date = date_now(x), *text = text_of(x->status);
+	const char *body = x->head || x->options ? "" : text;
 	char *end = ret_head;
 
 	/* What is sent a hundred thousand times a second is put together by hand. */
-	if (x->status == 200) {
+	if (lines) {
 		end = stpcpy(end, "HTTP/1.1 200 OK\r\nServer: asys-httpd\r\nDate: ");
 		end = stpcpy(stpcpy(end, date), "\r\n");
 		end = stpcpy(end, lines);
@@ -189,12 +115,18 @@ size_t exchange_head(struct exchange *x, const char *lines, char *ret_head)
 					    "Connection: close\r\n\r\n");
 		return (size_t)(end - ret_head);
 	}
-	return (size_t)snprintf(ret_head, HEAD_SIZE,
-				"HTTP/1.1 %d %s\r\nServer: asys-httpd\r\nDate: %s\r\n%s"
-				"Content-Type: text/plain\r\nContent-Length: %zu\r\n"
-				"Connection: %s\r\n\r\n%s%s",
-				x->status, text, date,
-				x->status == 405 ? "Allow: GET, HEAD\r\n" : "", strlen(text) + 1,
-				x->keep ? "keep-alive" : "close", x->head ? "" : text,
-				x->head ? "" : "\n");
+	end += sprintf(end, "HTTP/1.1 %d %s\r\nServer: asys-httpd\r\nDate: %s\r\n", x->status, text,
+		       date);
+	if (x->status == 301)
+		end = add_location(end, x);
+	if (x->status == 405 || x->options)
+		end = stpcpy(end, "Allow: GET, HEAD, OPTIONS\r\n");
+	if (x->status == 503)
+		end = stpcpy(end, "Retry-After: 1\r\n");
+	if (!x->options)
+		end = stpcpy(end, "Content-Type: text/plain\r\n");
+	end += sprintf(end, "Content-Length: %zu\r\nConnection: %s\r\n\r\n%s%s",
+		       x->options ? 0 : strlen(text) + 1, x->keep ? "keep-alive" : "close", body,
+		       *body ? "\n" : "");
+	return (size_t)(end - ret_head);
 }

@@ -29,7 +29,8 @@ def check(what, held):
 
 def make_files(folder):
     top = os.path.join(folder, "www")
-    os.makedirs(os.path.join(top, "sub"))
+    for name in ("sub", "empty/deep", "odd/index.html", "a\r\nSet-Cookie: b", "back\\slash"):
+        os.makedirs(os.path.join(top, name))
     for name, data in FILES.items():
         with open(os.path.join(top, name), "wb") as file:
             file.write(data)
@@ -88,7 +89,7 @@ def check_files(port):
     for path, status in (("/none", 404), ("/sub/none", 404), ("/one.txt/", 404), ("/out.txt", 404),
                          ("/../secret.txt", 404), ("/sub/../../secret.txt", 404),
                          ("/%2e%2e/secret.txt", 404), ("/..%2fsecret.txt", 404),
-                         ("/sub", 403), ("/fifo", 403), ("/" + "x" * 300, 404)):
+                         ("/sub/sub", 404), ("/empty/", 404), ("/fifo", 403), ("/" + "x" * 300, 404)):
         answer, body = ask(connection, path)
         check(f"{path[:40]}: {answer.status}", answer.status == status and b"secret" not in body)
     check("one connection for all", connection.sock is sock)
@@ -116,24 +117,136 @@ def check_requests(port):
           FILES["large.bin"] in answer and answer.endswith(b"p {}"))
     answer = raw(port, get * 500)
     check("500 requests at once", answer.count(b"\r\n\r\n1") == 500)
-    for text, status in ((b"nonsense\r\n\r\n", 400), (b"GET /\r\n\r\n", 400), (b"\r\n\r\n", 400),
-                         (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 400),
-                         (b"GET one.txt HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-                         (b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-                         (b"GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-                         (b"GET / HTTP/1.1\r\n\r\n", 400),
-                         (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
-                         (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nGET /", 413),
-                         (b"GET / HTTP/1.1\r\nX: " + b"x" * 8000, 0),
-                         (b"GET / HTTP/1.1\r\nX: " + b"x" * 9000, 431)):
-        answer = raw(port, text)
-        check(f"{text[:40]}: {answer[:40]}",
-              answer.startswith(b"HTTP/1.1 %d " % status) and answer.count(b"HTTP/1.1") == 1
-              if status else not answer)
+    answer = raw(port, b"\r\n\r\n" + get + b"\r\n" + css)
+    check("empty lines before requests", answer.count(b"HTTP/1.1 200") == 2)
+    check("empty lines alone", raw(port, b"\r\n\r\n") == b"")
+    check("an unfinished request", raw(port, b"GET / HTTP/1.1\r\nX: " + b"x" * 8000) == b"")
+    host = b"GET /one.txt HTTP/1.1\r\nHost: x\r\n"
+    for text, status in wrong_requests(host):
+        answer = raw(port, text + get, pause=0.01)
+        check(f"{text[:60]} {len(text)}: {answer[:40]}, not {status}",
+              answer.startswith(b"HTTP/1.1 %d " % status) and answer.count(b"HTTP/1.1 ") == 1 and
+              b"\r\nConnection: close\r\n" in answer)
+    for text in right_requests(host):
+        answer = raw(port, text + get, pause=0.01)
+        check(f"{text[:80]}: {answer[:40]}", answer.count(b"HTTP/1.1 200") == 2)
+    for lines, stays in ((b"Connection: close\r\n", False), (b"connection: foo, CLOSE\r\n", False),
+                         (b"Connection: closed\r\n", True), (b"Connection: keep-alive\r\n", True),
+                         (b"Connection: keep-alive\r\nConnection: close\r\n", False),
+                         (b"Connection: close ,keep-alive\r\n", False)):
+        answer = raw(port, host + lines + b"\r\n" + get, pause=0.01)
+        check(f"{lines}: {answer}", answer.count(b"HTTP/1.1 200") == 1 + stays)
+    for text in (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", b"OPTIONS / HTTP/1.1\r\nHost: x\r\n\r\n"):
+        answer = raw(port, text + get)
+        check(f"{text}: {answer}", answer.startswith(b"HTTP/1.1 200 OK\r\n") and
+              b"\r\nAllow: GET, HEAD, OPTIONS\r\n" in answer and answer.count(b"HTTP/1.1 200") == 2)
+    answer = raw(port, b"POST / HTTP/1.1\r\nHost: x\r\n\r\n")
+    check("a method that is known, but not here", b"\r\nAllow: GET, HEAD, OPTIONS\r\n" in answer)
+    answer = raw(port, b"HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n")
+    check(f"HEAD of nothing: {answer}", answer.startswith(b"HTTP/1.1 404") and
+          answer.endswith(b"\r\n\r\n"))
     answer = raw(port, b"GET /one.txt HTTP/1.0\r\n\r\n" * 2)
     check("HTTP/1.0 closes", answer.count(b"HTTP/1.1 200") == 1)
     answer = raw(port, b"GET /one.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" * 2)
     check("HTTP/1.0 may stay", answer.count(b"HTTP/1.1 200") == 2)
+
+
+def wrong_requests(host):
+    """What could be read in more than one way, or not at all. `host`: a good begin."""
+    yield from ((text, 400) for text in (
+        b"nonsense\r\n\r\n", b"GET /\r\n\r\n", b" GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n",
+        b"GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / a HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"G(T / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET one.txt HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET * HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /#a HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /a%00b HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /% HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /a\x01 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /a\rb HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / http/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1.\r\nHost: x\r\n\r\n", b"GET / HTTP/1.10\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1\r\nHost: x\r\n\r\n", b"GET http:///one.txt HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://a@b/one.txt HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET ftp://a/one.txt HTTP/1.1\r\nHost: x\r\n\r\n"))
+    # Lines that end otherwise, and lines that are none
+    yield from ((text, 400) for text in (
+        b"GET / HTTP/1.1\nHost: x\n\n", host[:-2] + b"\n\r\n", host + b"A: b\n\r\n",
+        host + b"A: b\rC: d\r\n\r\n", host + b"A: b\r\r\n\r\n", host + b"A: b\0\r\n\r\n",
+        host + b"A: \x0b\r\n\r\n", host + b" A: b\r\n\r\n", host + b"A: b\r\n c\r\n\r\n",
+        host + b"A: b\r\n\tc\r\n\r\n", host + b"A\r\n\r\n", host + b": b\r\n\r\n",
+        host + b"A : b\r\n\r\n", host + b"A\t: b\r\n\r\n", host + b"A b: c\r\n\r\n",
+        host + b"Content-Length : 5\r\n\r\n12345",
+        host + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\n Host: x\r\nHost: x\r\n\r\n"))
+    yield from ((b"GET / HTTP/1.1\r\n" + text + b"\r\n", 400) for text in (
+        b"", b"Host: x\r\nHost: x\r\n", b"Host: x\r\nhost: y\r\n", b"Host: x y\r\n",
+        b"Host: x, y\r\n", b"Host: a@b\r\n", b"Host: x/y\r\n", b"Host: x:y\r\n", b"Host: [::1\r\n",
+        b"Host: [::1]x\r\n", b"Host: []\r\n", b"Host: x%\r\n", b"Host: x:1:2\r\n"))
+    # Where a body would end
+    yield from ((host + text + b"\r\n", 400) for text in (
+        b"Content-Length: 0\r\nContent-Length: 0\r\n", b"Content-Length: 5, 5\r\n",
+        b"Content-Length: \r\n", b"Content-Length: +5\r\n", b"Content-Length: -1\r\n",
+        b"Content-Length: 0x5\r\n", b"Content-Length: 5 5\r\n",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        b"Transfer-Encoding: \x0bchunked\r\n"))
+    yield b"GET /one.txt HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400
+    yield host + b"Transfer-Encoding: xchunked\r\n\r\n", 501
+    yield host + b"Transfer-Encoding: chunked\r\n\r\n5\r\nGET /\r\n0\r\n\r\n", 413
+    yield host + b"Content-Length: 5\r\n\r\nGET /", 413
+    yield host + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n", 413
+    yield host + b"Content-Length: 99999999999999999999999999\r\n\r\n", 413
+    for method in (b"POST", b"PUT", b"DELETE", b"TRACE", b"PATCH", b"CONNECT"):
+        yield method + b" / HTTP/1.1\r\nHost: x\r\n\r\n", 405
+    yield b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 405
+    yield b"get / HTTP/1.1\r\nHost: x\r\n\r\n", 501
+    yield b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", 501
+    yield b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505
+    yield b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505
+    yield b"GET / HTTP/0.9\r\n\r\n", 505
+    yield host + b"X: " + b"x" * 9000, 431
+    yield b"GET /" + b"x" * 9000, 414
+
+
+def right_requests(host):
+    yield from (host + text + b"\r\n" for text in (
+        b"Content-Length: 0\r\n", b"Content-Length:\t000 \r\n", b"Expect: 100-continue\r\n",
+        b"Range: bytes=0-0\r\n", b"A:\r\n", b"A: b\tc\r\n", b"If-Modified-Since: x\r\n",
+        b"Upgrade: websocket\r\nConnection: upgrade\r\n"))
+    yield from (b"GET /one.txt HTTP/1.1\r\nHost:" + text + b"\r\n\r\n" for text in (
+        b"", b" ", b"x:", b"x:80 ", b"[::1]", b"[::1]:80", b"a-b.c_d%20", b"127.0.0.1:8080"))
+    yield from (b"GET " + text + b" HTTP/1.1\r\nHost: x\r\n\r\n" for text in (
+        b"http://a", b"http://a?b/c", b"HTTP://a:80/one.txt", b"/%2e/one.txt", b"/?a=http://b/../c"))
+    yield b"GET /one.txt HTTP/1.2\r\nHost: x\r\n\r\n"
+
+
+def check_folders(port):
+    """A folder's address ends with a slash, and where that is leads nowhere else."""
+    for path, location in ((b"/sub", b"/sub/"), (b"/sub?a=/b&c", b"/sub/?a=/b&c"), (b"/sub?", b"/sub/?"),
+                           (b"//sub", b"/sub/"), (b"/%73ub", b"/%73ub/"), (b"/empty", b"/empty/"),
+                           (b"http://h/sub", b"/sub/"), (b"/sub/..", b"/sub/../"),
+                           (b"/back\\slash", b"/back%5Cslash/"), (b"/empty%2fdeep", b"/empty%2fdeep/"),
+                           (b"/a%0d%0aSet-Cookie:%20b", b"/a%0d%0aSet-Cookie:%20b/")):
+        answer = raw(port, b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n", pause=0.01)
+        check(f"{path}: {answer}", answer.startswith(b"HTTP/1.1 301 ") and
+              b"\r\nLocation: " + location + b"\r\n" in answer and b"\r\nSet-Cookie" not in answer)
+    answer = raw(port, b"GET /odd/ HTTP/1.1\r\nHost: x\r\n\r\n", pause=0.01)
+    check(f"an index that is a folder: {answer}", answer.startswith(b"HTTP/1.1 404"))
+
+
+def check_shorter(port, top):
+    """A file that was looked at, and is shorter now, is served as it is."""
+    path = os.path.join(top, "short.txt")
+    for size in (5000, 100_000):
+        with open(path, "wb") as file:
+            file.write(b"x" * size)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        ask(connection, "/short.txt", "HEAD")
+        os.truncate(path, 10)
+        answer, body = ask(connection, "/short.txt")
+        check(f"shorter: {answer.status} {len(body)}", answer.status == 200 and body == b"x" * 10)
+        connection.close()
+        time.sleep(1.1)
 
 
 def check_many(port):
@@ -187,6 +300,8 @@ def main():
         try:
             check_files(port)
             check_requests(port)
+            check_folders(port)
+            check_shorter(port, top)
             check_many(port)
             check_changes(port, top)
             check_wrk(port)
