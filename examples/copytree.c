@@ -7,6 +7,9 @@
  * thread that waits and by system call threads. This file only walks: it takes the entries of
  * folders that were listed, sends them, and notices when a folder is complete.
  *
+ * With few descriptors it goes slower: one folder at a time, and nothing is started before there is room
+ * for it. Where the system has none left, what failed is tried again while others end.
+ *
  * Bounds: at most ITEMS_MAX things are in flight, each with a buffer that is touched as far as it is used,
  * and so many descriptors are open as they, and copytree_folders.c, need. What grows is a record for
  * each folder that was found but not finished (those found last are copied first, so these are the
@@ -24,6 +27,7 @@
 
 #define LISTED_MAX 24u /* folders being listed, or whose entries are being sent */
 #define EVENTS 64u
+#define RETRIES 1000u /* without descriptors, one after the other and none with success */
 
 enum kind { FILE_ITEM, SPECIAL_ITEM, LINK_ITEM, FOLDER_ITEM, LIST_ITEM, FINISH_ITEM };
 
@@ -32,9 +36,12 @@ static struct {
 	struct copy_chains chains;
 	const char *from, *to; /* as the user gave them */
 	unsigned listed;
+	unsigned sent; /* sendings and calls that have not ended */
+	unsigned retries;
 	struct item *lists;  /* of entries to be sent */
 	struct item *linked; /* that turned out to have several links */
-	struct folder *work;
+	struct item *again;  /* for which there was no descriptor */
+	struct folder *work, *list_first;
 	uint64_t copied;
 	uint64_t progress_ns; /* when it was shown last; 0: nobody looks */
 	bool progress_shown;
@@ -87,14 +94,29 @@ static asys_id send_item(struct item *i, struct asys_chain *chain)
 
 	if (asys_error(id))
 		give_up(asys_message());
+	w.sent++;
 	return id;
 }
 
+/* A folder that is not listed to its end stays open: with few descriptors that comes first. */
 static void push_work(struct folder *f, enum work work)
 {
+	struct folder **stack = work == LIST_IT && descriptors_are_few() ? &w.list_first : &w.work;
+
 	f->work = work;
-	f->next = w.work;
-	w.work = f;
+	f->next = *stack;
+	*stack = f;
+}
+
+/* It failed for want of a descriptor, and there is hope. */
+static bool worth_a_retry(int64_t result)
+{
+	if (result >= 0)
+		w.retries = RETRIES;
+	if ((result != -EMFILE && result != -ENFILE) || !w.sent || !w.retries)
+		return false;
+	w.retries--;
+	return true;
 }
 
 /* One of its entries, or a piece of its list, has ended. */
@@ -141,6 +163,7 @@ static void send_link(struct item *i)
 	asys_user(w.q, (uintptr_t)i);
 	if (link->copy.value)
 		asys_after_ok(w.q, link->copy);
+	w.sent++;
 	id = asys_linkat(w.q, link->folder->to, link->name, (int)i->to_dir, i->to_name, 0);
 	if (asys_error(id))
 		give_up(asys_message());
@@ -190,6 +213,11 @@ static void ended_entry(struct item *i, int64_t result)
 {
 	if (result == 0) {
 		link_later(i);
+		return;
+	}
+	if (worth_a_retry(result)) {
+		i->next = w.again;
+		w.again = i;
 		return;
 	}
 	if (i->first)
@@ -257,9 +285,14 @@ static void ended_folder(struct item *i, int64_t result)
 		add_list(i);
 		return;
 	}
+	w.listed--;
+	if (worth_a_retry(result)) {
+		item_free(i);
+		push_work(f, OPEN_IT);
+		return;
+	}
 	report_item(i, result);
 	item_free(i);
-	w.listed--;
 	end_folder(f);
 }
 
@@ -286,6 +319,7 @@ static void ended(const struct asys_event *event)
 	};
 	struct item *i = (struct item *)(uintptr_t)event->user;
 
+	w.sent--;
 	functions[i->kind](i, event->result);
 }
 
@@ -360,16 +394,28 @@ static void start_in_parent(struct item *i)
 	send_item(i, w.chains.finish);
 }
 
-static void start_work(void)
+static void send_again(void)
+{
+	struct item *i = w.again;
+	asys_id id;
+
+	w.again = i->next;
+	i->in = i->out = -1;
+	id = send_item(i, i->kind == FILE_ITEM ? w.chains.file : w.chains.special);
+	if (i->first)
+		i->link->copy = id;
+}
+
+static void start_work(struct folder **stack)
 {
 	static const enum kind kinds[] = {
 		[OPEN_IT] = FOLDER_ITEM, [LIST_IT] = LIST_ITEM, [FINISH_IT] = FINISH_ITEM
 	};
-	struct folder *f = w.work;
+	struct folder *f = *stack;
 	struct item *i = item_new(kinds[f->work], f);
 	int err = 0;
 
-	w.work = f->next;
+	*stack = f->next;
 	w.listed += i->kind != FINISH_ITEM;
 	if (i->kind == LIST_ITEM) {
 		i->in = f->from;
@@ -388,18 +434,30 @@ static void start_work(void)
 	end_folder(f);
 }
 
+/* With nothing in flight there is no point in waiting for descriptors. */
+static bool may_start(void)
+{
+	return descriptors_for_one() || !w.sent;
+}
+
 /* Starts all that there is room for. */
 static void start(void)
 {
-	while (w.linked) {
+	const unsigned listed_max = descriptors_are_few() ? 1 : LISTED_MAX;
+
+	if (w.again && may_start())
+		send_again();
+	while (w.linked && may_start()) {
 		struct item *i = w.linked;
 
 		w.linked = i->next;
 		link_or_copy(i);
 	}
-	while (item_is_free()) {
-		if (w.work && (w.listed < LISTED_MAX || w.work->work == FINISH_IT))
-			start_work();
+	while (item_is_free() && may_start()) {
+		if (w.list_first && w.listed < listed_max)
+			start_work(&w.list_first);
+		else if (w.work && (w.listed < listed_max || w.work->work == FINISH_IT))
+			start_work(&w.work);
 		else if (w.lists)
 			take_from_list(w.lists);
 		else
@@ -453,6 +511,8 @@ int main(int argc, char **argv)
 	umask(0); /* modes are those of the source */
 	if (access("/proc/self/fd", X_OK) < 0 || items_make() < 0)
 		give_up("needs /proc, and 30 MB of address space");
+	descriptors_count();
+	w.retries = RETRIES;
 	if (asys_queue_open(&w.q, NULL) < 0 || copy_chains_build(&w.chains) < 0)
 		give_up(asys_message());
 	status = copy_all();

@@ -100,6 +100,13 @@ struct item *item_new(unsigned kind, struct folder *f);
 void item_free(struct item *i);
 unsigned items_in_flight(void);
 
+/* How many there are for the copy; before anything is opened. */
+void descriptors_count(void);
+/* Not enough for all that could be in flight. */
+bool descriptors_are_few(void);
+/* There are enough to start something; if need be, folders that nothing uses are closed for it. */
+bool descriptors_for_one(void);
+
 enum work { OPEN_IT, LIST_IT, FINISH_IT };
 
 /* A folder that was found and is not finished, or holds the first copy of a file with several links. */

@@ -487,6 +487,8 @@ static void build_folder(struct asys_chain *c, const struct asys_chain *list)
 	asys_chain_sub(asys_after_ok(c, out), list, item);
 
 	asys_chain_on_failure(c);
+	asys_unlinkat(asys_after_ok(asys_after_error(asys_may_fail(c), out), made), GET(to_dir),
+		      GET(to_name), AT_REMOVEDIR);
 	asys_close(c, in);
 	asys_close(c, out);
 	asys_chain_end(c);

@@ -18,10 +18,15 @@
 #include <unistd.h>
 
 #define OPEN_MAX_UNUSED 128u
+#define DESCRIPTORS_OTHERS 5u /* that the queue may need, and some to spare */
+#define DESCRIPTORS_ENOUGH (2 * ITEMS_MAX + 4 * OPEN_MAX_UNUSED)
+/* A folder and one on the way to it are opened again, and then something is opened in it. */
+#define DESCRIPTORS_OF_ONE 6u
 
 /* The ring of open folders that nothing uses; `newer` of the head is the oldest. */
 static struct folder ring = { .older = &ring, .newer = &ring };
 static unsigned open_folders;
+static unsigned descriptors = DESCRIPTORS_ENOUGH;
 
 static void ring_remove(struct folder *f)
 {
@@ -145,7 +150,8 @@ void folder_let_go(struct folder *f)
 	if (--f->users || !f->parent)
 		return;
 	ring_add(f);
-	while (open_folders > OPEN_MAX_UNUSED && ring.newer != ring.older)
+	while (open_folders > (descriptors_are_few() ? 1 : OPEN_MAX_UNUSED) &&
+	       ring.newer != ring.older)
 		close_folder(ring.newer);
 }
 
@@ -261,4 +267,34 @@ void item_free(struct item *i)
 unsigned items_in_flight(void)
 {
 	return in_flight;
+}
+
+/* Descriptors */
+
+void descriptors_count(void)
+{
+	long most = sysconf(_SC_OPEN_MAX);
+	unsigned unused_ones = 0;
+
+	for (int fd = 0; fd < most && unused_ones < DESCRIPTORS_ENOUGH + DESCRIPTORS_OTHERS; fd++)
+		unused_ones += fcntl(fd, F_GETFD) < 0;
+	descriptors = unused_ones > DESCRIPTORS_OTHERS ? unused_ones - DESCRIPTORS_OTHERS : 0;
+}
+
+bool descriptors_are_few(void)
+{
+	return descriptors < DESCRIPTORS_ENOUGH;
+}
+
+/* As if each item had two files open. */
+static bool has_room(void)
+{
+	return 2 * (open_folders + in_flight) + DESCRIPTORS_OF_ONE <= descriptors;
+}
+
+bool descriptors_for_one(void)
+{
+	while (!has_room() && ring.newer != &ring)
+		close_folder(ring.newer);
+	return has_room();
 }

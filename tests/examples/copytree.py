@@ -418,6 +418,29 @@ def check_too_large(program, folder):
           sorted(os.listdir(copy)) == [f"small{n}" for n in range(5)])
 
 
+def check_descriptors(program, folder):
+    """With few descriptors: a deep tree of folders of which each is listed in several pieces, and links."""
+    path = top = f"{folder}/narrow"
+    for n in range(40):
+        os.mkdir(path)
+        for m in range(40 if n else 3000):
+            write(f"{path}/{m:030}", b"%d" % m)
+        for m in range(5):
+            os.mkdir(f"{path}/e{m}")
+            os.link(f"{top}/{m:030}", f"{path}/e{m}/link")
+        path += "/d"
+    source = see(top)
+    for limit in (16, 32, 256):
+        few = (lambda limit=limit: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)))
+        done = run(program, top, f"{folder}/wide", preexec_fn=few)
+        check(f"{limit} descriptors: {done.returncode} {done.stderr[:300]}",
+              done.returncode == 0 and not done.stderr)
+        if os.path.isdir(f"{folder}/wide"):
+            compare(source, see(f"{folder}/wide"))
+        shutil.rmtree(f"{folder}/wide", ignore_errors=True)
+    shutil.rmtree(top)
+
+
 def check_full(program, folder):
     """A destination that is full, in a mount namespace that goes away with its process."""
     script = ('mount -t tmpfs -o size=1m none "$1/full" || exit 77; '
@@ -515,7 +538,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="asys-copytree-") as folder:
         os.chmod(folder, 0o755)
         for part in (check_tree, check_claims, check_moving, check_inherited, check_usage,
-                     check_itself, check_too_large, check_full, check_unreadable, check_faults):
+                     check_itself, check_descriptors,
+                     check_too_large, check_full, check_unreadable, check_faults):
             part(sys.argv[1], folder)
     print(f"{len(failures)} failures")
     return 1 if failures else 0
