@@ -4,6 +4,7 @@
 import hashlib
 import http.client
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -42,8 +43,8 @@ def make_files(folder):
     return top
 
 
-def start(program, top):
-    server = subprocess.Popen([program, "-p", "0", top], stdout=subprocess.PIPE)
+def start(program, top, **more):
+    server = subprocess.Popen([program, "-p", "0", top], stdout=subprocess.PIPE, **more)
     line = server.stdout.readline().decode()
     return server, int(line.rstrip("/\n").rsplit(":", 1)[1])
 
@@ -278,6 +279,56 @@ def check_changes(port, top):
     connection.close()
 
 
+def few_descriptors():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+def get(port, name):
+    return raw(port, b"GET /%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % name, pause=0)
+
+
+def check_descriptors(program, top):
+    """More files and clients than descriptors, and then fewer: it answers, also when all is over."""
+    for n in range(100):
+        with open(os.path.join(top, f"few{n}"), "wb") as file:
+            file.write(b"%d" % n)
+    server, port = start(program, top, preexec_fn=few_descriptors)
+    idle = []
+    try:
+        for n in range(100):
+            answer = get(port, b"few%d" % n)
+            check(f"few descriptors, file {n}: {answer}", answer.endswith(b"\r\n\r\n%d" % n))
+        download = socket.create_connection(("127.0.0.1", port), timeout=30)
+        download.sendall(b"GET /large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        got = len(download.recv(1000))
+        if MANY > 100:
+            for n in range(100):  # of which some begin a request and never end it
+                idle.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+                idle[-1].sendall(b"GET / HT" if n % 2 else b"\r\n")
+                got += len(download.recv(30_000))
+            check("a client after many that wait", get(port, b"one.txt").endswith(b"\r\n\r\n1"))
+        while piece := download.recv(1 << 16):
+            got += len(piece)
+        check(f"a download that moves stays: {got} bytes", got > len(FILES["large.bin"]))
+        download.close()
+        for limit in (8, 64):  # none can be opened any more, for a while
+            resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, 64))
+            if limit == 8:
+                for connection in idle:
+                    connection.close()
+                idle = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(5)]
+                time.sleep(0.3)
+        check("a client after the limit", get(port, b"one.txt").endswith(b"\r\n\r\n1"))
+        server.send_signal(signal.SIGTERM)
+        check("few descriptors: a clean end", server.wait(20) == 0)
+    finally:
+        for connection in idle:
+            connection.close()
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
 def check_wrk(port):
     if not shutil.which("wrk") or MANY < 256:
         print("without wrk")
@@ -296,6 +347,7 @@ def main():
     check("no folder", subprocess.run([program, "/none"], stderr=subprocess.DEVNULL).returncode == 1)
     with tempfile.TemporaryDirectory(prefix="asys-httpd-") as folder:
         top = make_files(folder)
+        check_descriptors(program, top)
         server, port = start(program, top)
         try:
             check_files(port)
