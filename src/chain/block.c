@@ -65,23 +65,21 @@ static uint32_t block_end(struct asys_chain *c)
 
 ASYS_API asys_id asys_chain_if(struct asys_chain *c, asys_id id, enum asys_condition condition)
 {
-	uint32_t k = NIL;
+	uint32_t k = NIL, step = NIL;
 	int err = may_add(c);
 
 	if (err)
 		return failed_id(err);
 	asys_when(c, id, condition);
-	if (!c->error)
+	if (!c->error) {
+		step = c->next.whens.at[c->next.whens.count - 1].step;
 		k = block_begin(c, BLOCK_IF, NULL, 0);
-	return k == NIL ? failed_id(c->error) : step_id(c, k);
-}
-
-/* The condition that the if was opened with is the last that was said about it. */
-static struct when condition_of_if(const struct asys_chain *c, uint32_t begin)
-{
-	const struct step *step = &c->steps.at[begin];
-
-	return c->whens.at[step->first_when + step->nwhen - 1 - (step->block != NIL)];
+	}
+	if (k == NIL)
+		return failed_id(c->error);
+	c->steps.at[k].test_step = step;
+	c->steps.at[k].test = (uint8_t)condition;
+	return step_id(c, k);
 }
 
 /* What was said before is about the else, not about the END before it. */
@@ -100,8 +98,8 @@ static uint32_t begin_else(struct asys_chain *c, uint32_t begin)
 		chain_fail(c, -ENOMEM, c->steps.count, "no memory");
 		return NIL;
 	}
-	*when = condition_of_if(c, begin);
-	when->condition ^= CONDITION_NOT;
+	when->step = c->steps.at[begin].test_step;
+	when->condition = c->steps.at[begin].test | CONDITION_NOT;
 	return block_begin(c, BLOCK_IF, NULL, 0);
 }
 
@@ -164,8 +162,8 @@ ASYS_API asys_id asys_chain_while(struct asys_chain *c, asys_id id, enum asys_co
 	if (step == NIL || asys_error(close_block(c)))
 		return failed_id(c->error);
 	k = c->steps.count - 1;
-	c->steps.at[k].again_step = step;
-	c->steps.at[k].again = (uint8_t)condition;
+	c->steps.at[k].test_step = step;
+	c->steps.at[k].test = (uint8_t)condition;
 	/* What is inside has ended when the loop's END is reached. */
 	if (step < begin && step_when(c, k, step, ASYS_ALWAYS))
 		return failed_id(c->error);
@@ -291,7 +289,7 @@ static int copy_step(struct asys_chain *c, const struct asys_chain *sub, uint32_
 	step->label = from->label ? strdup(from->label) : NULL;
 	step->block = from->block == NIL ? begin : from->block + first;
 	step->other = moved(from->other, first);
-	step->again_step = moved(from->again_step, first);
+	step->test_step = moved(from->test_step, first);
 	step->result = moved(from->result, first);
 	step->first_arg = first_arg;
 	step->flags |= c->steps.at[begin].flags & STEP_CLEANUP;

@@ -504,7 +504,7 @@ uint32_t step_add(struct asys_chain *c, enum step_kind kind, const struct value 
 	step->nargs = (uint8_t)nargs;
 	step->flags = (uint16_t)(next->flags | (in_cleanup(c) ? STEP_CLEANUP : 0));
 	step->block = c->open;
-	step->other = step->again_step = step->result = NIL;
+	step->other = step->test_step = step->result = NIL;
 	step->first_arg = c->values.count;
 	step->user = next->user;
 	step->label = next->label;

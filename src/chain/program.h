@@ -75,15 +75,15 @@ struct step {
 	uint8_t kind;	    /* enum step_kind */
 	uint8_t block_kind; /* BEGIN and END */
 	uint8_t nargs;
-	uint8_t again; /* END of a loop: enum asys_condition of asys_chain_while */
+	uint8_t test; /* enum asys_condition of test_step */
 	uint16_t flags;
-	uint32_t nr;	     /* CALL */
-	uint32_t block;	     /* BEGIN of the innermost block that it is directly inside, NIL */
-	uint32_t other;	     /* BEGIN: its END; END: its BEGIN */
-	uint32_t bound;	     /* END of a loop */
-	uint32_t again_step; /* END of a loop: the one that `again` is about, NIL: no condition */
-	uint32_t result;     /* END of a sub-chain: the step that gives its result, NIL */
-	uint32_t first_arg;  /* in values; the address to store at comes after the arguments */
+	uint32_t nr;	    /* CALL */
+	uint32_t block;	    /* BEGIN of the innermost block that it is directly inside, NIL */
+	uint32_t other;	    /* BEGIN: its END; END: its BEGIN */
+	uint32_t bound;	    /* END of a loop */
+	uint32_t test_step; /* BEGIN of an if, END of a loop: the step that decides, NIL: none */
+	uint32_t result;    /* END of a sub-chain: the step that gives its result, NIL */
+	uint32_t first_arg; /* in values; the address to store at comes after the arguments */
 	uint32_t first_when, nwhen; /* in whens */
 	uint32_t first_next, nnext; /* in nexts, when ready */
 	asys_compute_fn *function;

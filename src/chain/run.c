@@ -307,10 +307,10 @@ static void end_of_loop(struct instance *inst, uint32_t k)
 		finish(inst, k, failure, false);
 	else if (chain_cancelled(inst) && !(step->flags & STEP_CLEANUP))
 		finish(inst, k, -ECANCELED, false);
-	else if (step->again_step != NIL && !when_holds(inst, step->again_step, step->again))
+	else if (step->test_step != NIL && !when_holds(inst, step->test_step, step->test))
 		finish(inst, k, done, false);
 	else if (done >= step->bound)
-		finish(inst, k, step->again_step == NIL ? done : -ELOOP, false);
+		finish(inst, k, step->test_step == NIL ? done : -ELOOP, false);
 	else
 		iterate(inst, step->other, k);
 }

@@ -43,6 +43,92 @@ static void test_if_else(void **state)
 	asys_queue_close(q);
 }
 
+enum {
+	SAID_STORE = 1,
+	SAID_AFTER = 2,
+	SAID_REPORT = 4,
+	SAID_MAY_FAIL = 8,
+	SAID_LABEL = 16,
+	SAID_ALL = 31
+};
+
+/* What may be said about a block's begin; the address and the step before are steps of their own. */
+static void say(struct asys_chain *c, unsigned what, asys_id address, asys_id before)
+{
+	if (what & SAID_STORE)
+		asys_store(c, address);
+	if (what & SAID_AFTER)
+		asys_after(c, before);
+	if (what & SAID_REPORT)
+		asys_report(c, 7);
+	if (what & SAID_MAY_FAIL)
+		asys_may_fail(c);
+	if (what & SAID_LABEL)
+		asys_label(c, "said");
+}
+
+struct said {
+	uint32_t yes, no;
+	int64_t stored;
+};
+
+/* An if and its else in a block of that kind, or none (0); `said` about the if, or about both. */
+static struct asys_chain *if_with(unsigned what, bool both, unsigned around, struct said *said)
+{
+	struct asys_chain *c = open_chain();
+	asys_id address = asys_chain_compute(c, give, &said->stored);
+	asys_id before = value_step(c, 1);
+	asys_id step = asys_chain_compute(asys_may_fail(c), give, asys_param(c, 0));
+
+	if (around == 1)
+		asys_chain_if(c, before, ASYS_OK);
+	else if (around == 2)
+		asys_chain_loop(c, 1);
+	else if (around == 3)
+		asys_chain_finally(c);
+	say(c, what, address, before);
+	asys_chain_if(c, step, ASYS_POSITIVE);
+	count_step(c, said->yes);
+	if (both)
+		say(c, what, address, before);
+	asys_chain_else(c);
+	count_step(c, said->no);
+	asys_chain_end(c);
+	if (around)
+		asys_chain_end(c);
+	make_ready(c);
+	return c;
+}
+
+/* An else is about the step that its if named, whatever else the if waits for. */
+static void test_else_of_an_if_with_modifiers(void **state)
+{
+	static struct said said;
+	struct asys_event event;
+
+	(void)state;
+	for (unsigned n = 0; n < 2 * 4 * (SAID_ALL + 1); n++) {
+		const unsigned what = n / 8;
+		struct asys_queue *q = open_queue();
+		struct asys_chain *c = if_with(what, n % 2, n / 2 % 4, &said);
+
+		for (int64_t param = -1; param < 2; param++) {
+			said = (struct said){ .stored = UNTOUCHED };
+			check_eq(run_on(q, c, param), 0);
+			check_eq(said.yes, param > 0);
+			check_eq(said.no, param <= 0);
+			if (what & SAID_STORE && (param > 0 || n % 2))
+				check_eq(said.stored, 0);
+			else
+				check_eq(said.stored, UNTOUCHED);
+			while (asys_queue_get(q, &event) == 1)
+				check_eq(event.user, 7);
+		}
+		asys_chain_close(c);
+		asys_queue_close(q);
+	}
+}
+
 /* Neither runs if the step was skipped, whatever is nested, and ASYS_ALWAYS does not help inside. */
 static void test_skipped_if(void **state)
 {
@@ -409,6 +495,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		contract(test_if_else),
+		contract(test_else_of_an_if_with_modifiers),
 		contract(test_skipped_if),
 		contract(test_nested_ifs),
 		contract(test_modifiers_of_a_block),

@@ -39,8 +39,14 @@ struct builder {
 	const struct program *program;
 	const struct rig *rig;
 	struct asys_chain **subs; /* by program */
+	asys_id stored;		  /* a step: the address that parameter 2 is */
 	asys_id id[NODES_MAX];
 };
+
+static int64_t same(const uint64_t arg[6])
+{
+	return (int64_t)arg[0];
+}
 
 static struct asys_arg_ ref(asys_id id)
 {
@@ -94,6 +100,14 @@ static void build_name(struct builder *b, struct name name, bool plain)
 		asys_when(b->chain, id, name.condition);
 }
 
+/* An address that a step gives is one more thing that the step with the store waits for. That step may be
+ * cancelled, and then nothing is stored; what cleans up must not depend on it. */
+static asys_id where_stored(const struct builder *b, unsigned n)
+{
+	return n % 2 && !in_cleanup(b->program, &b->program->node[n]) ? b->stored :
+									asys_param(b->chain, 2);
+}
+
 static void build_modifiers(struct builder *b, unsigned n)
 {
 	const struct node *node = &b->program->node[n];
@@ -103,7 +117,7 @@ static void build_modifiers(struct builder *b, unsigned n)
 	if (node->may_fail)
 		asys_may_fail(b->chain);
 	if (node->store)
-		asys_store1(b->chain, plus(b, asys_param(b->chain, 2), 8 * (int64_t)n));
+		asys_store1(b->chain, plus(b, where_stored(b, n), 8 * (int64_t)n));
 	if (node->report)
 		asys_report(b->chain, b->program->number * NODES_MAX + n);
 }
@@ -235,6 +249,7 @@ struct asys_chain *drive_build(const struct pool *pool, const struct rig *rig)
 		if (err)
 			break;
 		b.chain = chains[i];
+		b.stored = asys_chain_compute(b.chain, same, asys_param(b.chain, 2));
 		build_body(&b, pool, -1);
 		if (program->result >= 0 && !program->node[program->result].dropped)
 			asys_chain_result(b.chain, b.id[program->result]);
