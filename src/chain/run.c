@@ -334,38 +334,41 @@ static void end_of_block(struct instance *inst, uint32_t k)
 
 /* Transfers that are to be completed */
 
-static struct full **find_full(struct instance *inst, uint32_t k)
+static struct full *full_of(const struct instance *inst, uint32_t k)
 {
-	struct full **at = &inst->full;
+	const struct step_state *state = &inst->step[k];
 
-	while (*at && (*at)->step != k)
-		at = &(*at)->link;
-	return at;
+	return state->pending & STATE_FULL ? (struct full *)(uintptr_t)state->result : NULL;
 }
 
 static void drop_full(struct instance *inst, uint32_t k)
 {
-	struct full **at = find_full(inst, k), *full = *at;
+	struct full *full = full_of(inst, k);
 
-	if (full) {
-		*at = full->link;
-		free(full);
-	}
+	if (!full)
+		return;
+	*full->back = full->link;
+	if (full->link)
+		full->link->back = full->back;
+	inst->step[k].pending &= ~STATE_FULL;
+	free(full);
 }
 
 static int keep_call(struct instance *inst, uint32_t k, const struct asys_call *call)
 {
 	struct full *full;
 
-	if (*find_full(inst, k))
+	if (full_of(inst, k))
 		return 0;
 	full = malloc(sizeof(*full));
 	if (!full)
 		return -ENOMEM;
-	*full = (struct full){ inst->full, k, *call };
+	*full = (struct full){ .link = inst->full, .back = &inst->full, .call = *call };
+	if (full->link)
+		full->link->back = &full->link;
 	inst->full = full;
-	inst->step[k].result =
-		0; /* what was transferred; in a loop the last iteration's is there */
+	inst->step[k].pending |= STATE_FULL;
+	inst->step[k].result = (int64_t)ptr_word(full);
 	return 0;
 }
 
@@ -388,14 +391,14 @@ void chain_interrupted(struct instance *inst, uint32_t k, const struct asys_call
 static bool goes_on(struct instance *inst, uint32_t k, const struct asys_call *call, int64_t result,
 		    int64_t *ret_sum)
 {
-	struct full *full = *find_full(inst, k);
+	const struct full *full = full_of(inst, k);
 	struct asys_call rest;
 
 	*ret_sum = result;
 	if (is_error(result))
 		return result == -EINTR && !chain_cancelled(inst) && !keep_call(inst, k, call);
 	if (full) {
-		*ret_sum += inst->step[k].result;
+		*ret_sum += full->done;
 		call = &full->call;
 	}
 	if (!result || !full_rest(call, (uint64_t)*ret_sum, &rest))
@@ -409,12 +412,12 @@ static bool goes_on(struct instance *inst, uint32_t k, const struct asys_call *c
 
 void chain_done(struct instance *inst, uint32_t k, const struct asys_call *call, int64_t result)
 {
-	if (unlikely((inst->chain->steps.at[k].flags & STEP_FULL) || *find_full(inst, k))) {
+	if (unlikely((inst->chain->steps.at[k].flags & STEP_FULL) || full_of(inst, k))) {
 		bool on = goes_on(inst, k, call, result, &result);
 
 		if (on) {
 			if (!is_error(result))
-				inst->step[k].result = result;
+				full_of(inst, k)->done = result;
 			chain_unget(inst, k);
 			return;
 		}
@@ -439,7 +442,7 @@ static void check_deadline(struct instance *inst)
 static enum chain_want start(struct instance *inst, uint32_t k, struct asys_call *call)
 {
 	const struct step *step = &inst->chain->steps.at[k];
-	struct full *full;
+	const struct full *full;
 
 	if (unlikely(inst->record))
 		inst->record[k].begin_ns = clock_now() - inst->begin_ns;
@@ -453,14 +456,14 @@ static enum chain_want start(struct instance *inst, uint32_t k, struct asys_call
 	}
 	switch ((enum step_kind)step->kind) {
 	case STEP_CALL:
-		full = *find_full(inst, k);
+		full = full_of(inst, k);
 		call->nr = step->nr;
 		call->flags = 0;
 		call->user = 0;
 		if (!full)
 			words_now(inst, step, call->arg);
 		else
-			full_rest(&full->call, (uint64_t)inst->step[k].result, call);
+			full_rest(&full->call, (uint64_t)full->done, call);
 		return CHAIN_CALL;
 	case STEP_TIMER:
 		words_now(inst, step, call->arg);
@@ -493,7 +496,7 @@ static enum chain_want next(struct instance *inst, uint32_t *ret_step, struct as
 	}
 	k = pop(inst, &inst->ready);
 	/* A transfer that goes on has passed its conditions. */
-	if (!*find_full(inst, k) && !conditions_hold(inst, &inst->chain->steps.at[k])) {
+	if (!full_of(inst, k) && !conditions_hold(inst, &inst->chain->steps.at[k])) {
 		skip(inst, k);
 		return CHAIN_GOES_ON;
 	}

@@ -21,9 +21,10 @@
 
 #define STATE_ENDED (UINT32_C(1) << 31)
 #define STATE_SKIPPED (UINT32_C(1) << 30)
+#define STATE_FULL (UINT32_C(1) << 29) /* it transfers; its result is a struct full */
 
 struct step_state {
-	int64_t result; /* of an END that has not ended: the first failure inside; FULL: bytes so far */
+	int64_t result;	  /* of an END that has not ended: the first failure inside */
 	uint32_t pending; /* ends that it waits for, or STATE_... */
 	uint32_t next;	  /* on the ready or the report list */
 };
@@ -35,11 +36,11 @@ struct step_list {
 	uint32_t head, tail;
 };
 
-/* The words of a transfer that is to be completed, as it was started. */
+/* A transfer that is to be completed. */
 struct full {
-	struct full *link;
-	uint32_t step;
-	struct asys_call call;
+	struct full *link, **back; /* on the sending's list, and what points here */
+	int64_t done;		   /* bytes */
+	struct asys_call call;	   /* its words as it was started */
 };
 
 struct instance {
