@@ -32,6 +32,23 @@ static uint32_t block_begin(struct asys_chain *c, enum block_kind kind, const st
 	return k;
 }
 
+/* What has ended when all of a closed block, or one step, has. */
+static uint32_t end_of(const struct asys_chain *c, uint32_t n)
+{
+	return n < c->steps.count && c->steps.at[n].kind == STEP_BEGIN ? c->steps.at[n].other : n;
+}
+
+/* Steps, and ENDs of blocks, directly inside the block of `begin` (NIL: the chain), all closed. */
+static uint32_t first_inside(const struct asys_chain *c, uint32_t begin)
+{
+	return end_of(c, begin == NIL ? 0 : begin + 1);
+}
+
+static uint32_t next_inside(const struct asys_chain *c, uint32_t n)
+{
+	return end_of(c, n + 1);
+}
+
 /* The END waits for all that is directly inside. */
 static uint32_t block_end(struct asys_chain *c)
 {
@@ -56,9 +73,8 @@ static uint32_t block_end(struct asys_chain *c)
 	step->user = c->steps.at[begin].user;
 	c->steps.at[begin].other = k;
 	c->steps.at[begin].flags &= (uint16_t)~FLAGS_OF_END;
-	for (uint32_t n = begin + 1; n < k; n++)
-		if (c->steps.at[n].block == begin && c->steps.at[n].kind != STEP_BEGIN &&
-		    step_when(c, k, n, ASYS_ALWAYS))
+	for (uint32_t n = first_inside(c, begin); n < k; n = next_inside(c, n))
+		if (step_when(c, k, n, ASYS_ALWAYS))
 			return NIL;
 	return step_when(c, k, begin, ASYS_ALWAYS) ? NIL : k;
 }
@@ -170,22 +186,29 @@ ASYS_API asys_id asys_chain_while(struct asys_chain *c, asys_id id, enum asys_co
 	return step_id(c, k);
 }
 
+/* A cleanup block waits for all before it in its block: one behind another for that one, which did. */
+static int wait_for_others(struct asys_chain *c, uint32_t outside)
+{
+	uint32_t last = outside == NIL ? c->closing : c->steps.at[outside].closing;
+	uint32_t first = last == NIL ? first_inside(c, outside) : end_of(c, last);
+
+	for (uint32_t n = first; n < c->steps.count; n = next_inside(c, n)) {
+		struct when *when = ARRAY_ADD(c->next.whens);
+
+		if (!when)
+			return chain_fail(c, -ENOMEM, n, "no memory");
+		*when = (struct when){ n, ASYS_ALWAYS };
+	}
+	return 0;
+}
+
 static asys_id cleanup(struct asys_chain *c, enum block_kind kind)
 {
 	uint32_t outside = c->open, k;
 	int err = chain_building(c);
 
-	for (uint32_t n = outside == NIL ? 0 : outside + 1; n < c->steps.count && !err; n++) {
-		struct when *when;
-
-		if (c->steps.at[n].block != outside || c->steps.at[n].kind == STEP_BEGIN)
-			continue;
-		when = ARRAY_ADD(c->next.whens);
-		if (!when)
-			err = chain_fail(c, -ENOMEM, n, "no memory");
-		else
-			*when = (struct when){ n, ASYS_ALWAYS };
-	}
+	if (!err)
+		err = wait_for_others(c, outside);
 	if (err)
 		return failed_id(err);
 	k = block_begin(c, kind, NULL, 0);
@@ -193,9 +216,9 @@ static asys_id cleanup(struct asys_chain *c, enum block_kind kind)
 		return failed_id(c->error);
 	c->steps.at[k].flags |= STEP_CLEANUP;
 	if (outside == NIL)
-		c->closing = true;
+		c->closing = k;
 	else
-		c->steps.at[outside].flags |= STEP_CLOSING;
+		c->steps.at[outside].closing = k;
 	return step_id(c, k);
 }
 
@@ -290,6 +313,7 @@ static int copy_step(struct asys_chain *c, const struct asys_chain *sub, uint32_
 	step->block = from->block == NIL ? begin : from->block + first;
 	step->other = moved(from->other, first);
 	step->test_step = moved(from->test_step, first);
+	step->closing = moved(from->closing, first);
 	step->result = moved(from->result, first);
 	step->first_arg = first_arg;
 	step->flags |= c->steps.at[begin].flags & STEP_CLEANUP;

@@ -83,7 +83,7 @@ ASYS_API int asys_chain_open(struct asys_chain **ret_chain,
 	c->flags = o.flags;
 	c->most = o.steps;
 	c->nonce = (atomic_fetch_add_explicit(&nonce, 1, memory_order_relaxed) + 1) & ID_NONCE_MASK;
-	c->open = c->result = NIL;
+	c->open = c->closing = c->result = NIL;
 	pthread_mutex_init(&c->lock, NULL);
 	*ret_chain = c;
 	return 0;
@@ -504,7 +504,7 @@ uint32_t step_add(struct asys_chain *c, enum step_kind kind, const struct value 
 	step->nargs = (uint8_t)nargs;
 	step->flags = (uint16_t)(next->flags | (in_cleanup(c) ? STEP_CLEANUP : 0));
 	step->block = c->open;
-	step->other = step->test_step = step->result = NIL;
+	step->other = step->test_step = step->closing = step->result = NIL;
 	step->first_arg = c->values.count;
 	step->user = next->user;
 	step->label = next->label;
@@ -526,9 +526,9 @@ uint32_t step_add(struct asys_chain *c, enum step_kind kind, const struct value 
 int may_add(struct asys_chain *c)
 {
 	int err = chain_building(c);
-	bool closing = c->open == NIL ? c->closing : c->steps.at[c->open].flags & STEP_CLOSING;
+	uint32_t closing = c->open == NIL ? c->closing : c->steps.at[c->open].closing;
 
-	if (!err && closing)
+	if (!err && closing != NIL)
 		err = chain_fail(c, -EINVAL, c->steps.count,
 				 "stands after the on_failure or finally of its block, which "
 				 "wait for all other steps of it");

@@ -54,9 +54,7 @@ struct value {
 #define STEP_REPORT (1u << 2)
 #define STEP_STORE (1u << 3)
 #define STEP_CLEANUP (1u << 4) /* inside on_failure or finally: runs after a cancel too */
-#define STEP_CLOSING \
-	(1u << 5)	    /* BEGIN: the block has a cleanup block, no ordinary step may follow */
-#define STEP_ELSE (1u << 6) /* BEGIN */
+#define STEP_ELSE (1u << 6)    /* BEGIN */
 /* A read or write of a file that the chain itself opened: hardly ever anything but a file on disk, so it is
  * run like one, by whoever can be got out of it if it hangs after all. */
 #define STEP_FILE (1u << 7)
@@ -82,7 +80,8 @@ struct step {
 	uint32_t other;	    /* BEGIN: its END; END: its BEGIN */
 	uint32_t bound;	    /* END of a loop */
 	uint32_t test_step; /* BEGIN of an if, END of a loop: the step that decides, NIL: none */
-	uint32_t result;    /* END of a sub-chain: the step that gives its result, NIL */
+	uint32_t closing; /* BEGIN: that of the last cleanup block directly inside, NIL: none yet */
+	uint32_t result;  /* END of a sub-chain: the step that gives its result, NIL */
 	uint32_t first_arg; /* in values; the address to store at comes after the arguments */
 	uint32_t first_when, nwhen; /* in whens */
 	uint32_t first_next, nnext; /* in nexts, when ready */
@@ -126,9 +125,9 @@ struct asys_chain {
 	char message[512];
 	uint32_t open; /* BEGIN of the innermost block that is open, NIL */
 	uint32_t depth;
-	uint32_t result; /* step, NIL */
-	uint32_t params; /* used ones */
-	bool closing;	 /* the outermost level has a cleanup block: no ordinary step may follow */
+	uint32_t result;  /* step, NIL */
+	uint32_t params;  /* used ones */
+	uint32_t closing; /* as a step's, of the outermost level */
 	struct next_step next;
 	ARRAY(struct step) steps;
 	ARRAY(struct value) values; /* arguments of all steps */

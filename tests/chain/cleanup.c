@@ -3,6 +3,7 @@
 #include "common.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int64_t run_with(struct asys_chain *chain, int64_t param)
@@ -311,15 +312,57 @@ static void test_several_cleanups(void **state)
 		check_eq(order[i], i);
 }
 
+/* One behind the other cost what they are, not what all before them are: the picture shows what each waits
+ * for. */
+static void test_thousands_of_cleanups(void **state)
+{
+	enum { COUNT = 8000 };
+	static uint32_t at;
+	struct asys_chain *c = open_chain_with(ASYS_CHAIN_STEPS_MAX, 0);
+	size_t size = 0, lines = 0;
+	char *text = NULL;
+	FILE *file = open_memstream(&text, &size);
+
+	(void)state;
+	at = 0;
+	check(file);
+	for (unsigned i = 0; i < COUNT; i++)
+		count_step(c, at);
+	for (unsigned i = 0; i < COUNT; i++) {
+		if (i % 2)
+			asys_chain_finally(c);
+		else
+			asys_chain_on_failure(c);
+		count_step(c, at);
+		asys_chain_end(c);
+	}
+	make_ready(c);
+	check_eq(asys_chain_dot(c, file), 0);
+	fclose(file);
+	for (const char *line = strchr(text, '\n'); line; line = strchr(line + 1, '\n'))
+		lines++;
+	check(lines < 16 * COUNT);
+	free(text);
+	check_eq(run_and_close(c), 0);
+	check_eq(at, COUNT + COUNT / 2);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_result_step),	   contract(test_failure_is_the_result),
-		contract(test_result_of_skipped),  contract(test_failure_stops_nothing_else),
-		contract(test_on_failure),	   contract(test_allowed_failure_is_none),
-		contract(test_after_all_others),   contract(test_closes_what_was_opened),
-		contract(test_failure_in_cleanup), contract(test_nested),
-		contract(test_in_a_loop),	   contract(test_several_cleanups),
+		contract(test_result_step),
+		contract(test_failure_is_the_result),
+		contract(test_result_of_skipped),
+		contract(test_failure_stops_nothing_else),
+		contract(test_on_failure),
+		contract(test_allowed_failure_is_none),
+		contract(test_after_all_others),
+		contract(test_closes_what_was_opened),
+		contract(test_failure_in_cleanup),
+		contract(test_nested),
+		contract(test_in_a_loop),
+		contract(test_several_cleanups),
+		contract(test_thousands_of_cleanups),
 	};
 
 	return group(tests, argc, argv);
