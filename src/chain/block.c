@@ -13,16 +13,28 @@ static asys_id failed_id(int err)
 /* What the BEGIN was told about its result is the END's to do. */
 #define FLAGS_OF_END (STEP_REPORT | STEP_STORE | STEP_MAY_FAIL)
 
+/* A block with as many in each other inside is to begin. */
+static int go_deeper(struct asys_chain *c, uint32_t inside)
+{
+	uint32_t depth = c->depth + 1 + inside;
+
+	if (depth > ASYS_CHAIN_NEST_MAX)
+		return chain_fail(
+			c, -EINVAL, c->steps.count,
+			"blocks are nested more than %u deep, those of sub-chains counted",
+			ASYS_CHAIN_NEST_MAX);
+	if (depth > c->deepest)
+		c->deepest = depth;
+	return 0;
+}
+
 static uint32_t block_begin(struct asys_chain *c, enum block_kind kind, const struct value *args,
 			    unsigned nargs)
 {
 	uint32_t k;
 
-	if (c->depth == ASYS_CHAIN_NEST_MAX) {
-		chain_fail(c, -EINVAL, c->steps.count, "blocks are nested more than %u deep",
-			   ASYS_CHAIN_NEST_MAX);
+	if (go_deeper(c, 0))
 		return NIL;
-	}
 	k = not_full(c, "a block") ? NIL : step_add(c, STEP_BEGIN, args, nargs);
 	if (k == NIL)
 		return NIL;
@@ -340,6 +352,8 @@ ASYS_API asys_id asys_chain_sub6(struct asys_chain *c, const struct asys_chain *
 		err = value_of(c, args[a], &values[a]);
 	if (!err && (!sub || !sub->ready))
 		err = chain_fail(c, -EINVAL, c->steps.count, "the sub-chain is not ready");
+	if (!err)
+		err = go_deeper(c, sub->deepest);
 	if (err)
 		return failed_id(err);
 	begin = block_begin(c, BLOCK_SUB, values, 6);

@@ -123,11 +123,11 @@ struct asys_chain {
 	bool ready;
 	int error; /* the first of building */
 	char message[512];
-	uint32_t open; /* BEGIN of the innermost block that is open, NIL */
-	uint32_t depth;
-	uint32_t result;  /* step, NIL */
-	uint32_t params;  /* used ones */
-	uint32_t closing; /* as a step's, of the outermost level */
+	uint32_t open;		 /* BEGIN of the innermost block that is open, NIL */
+	uint32_t depth, deepest; /* blocks in each other: open ones, and ever */
+	uint32_t result;	 /* step, NIL */
+	uint32_t params;	 /* used ones */
+	uint32_t closing;	 /* as a step's, of the outermost level */
 	struct next_step next;
 	ARRAY(struct step) steps;
 	ARRAY(struct value) values; /* arguments of all steps */

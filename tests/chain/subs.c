@@ -62,6 +62,71 @@ static void test_nested(void **state)
 	asys_chain_close(inner);
 }
 
+/* A sub-chain brings its own blocks: together they may be as deep as those of a chain. */
+static void test_deep_blocks(void **state)
+{
+	static uint32_t ran;
+
+	(void)state;
+	for (unsigned inside = 0; inside < ASYS_CHAIN_NEST_MAX + 1; inside++) {
+		struct asys_chain *sub = open_chain(), *c = open_chain();
+		const unsigned around = ASYS_CHAIN_NEST_MAX - inside; /* and the sub-chain's own */
+
+		ran = 0;
+		for (unsigned i = 0; i < inside; i++)
+			asys_chain_loop(sub, 1);
+		count_step(sub, ran);
+		for (unsigned i = 0; i < inside; i++)
+			asys_chain_end(sub);
+		make_ready(sub);
+		for (unsigned i = 0; i + 1 < around; i++)
+			asys_chain_loop(c, 1);
+		if (around) {
+			check(asys_chain_sub(c, sub).value > 0);
+			for (unsigned i = 0; i + 1 < around; i++)
+				asys_chain_end(c);
+			check_eq(run_and_close(c), 0);
+			check_eq(ran, 1);
+			c = open_chain();
+			for (unsigned i = 0; i < around; i++)
+				asys_chain_loop(c, 1);
+		}
+		check_eq(asys_chain_sub(c, sub).value, -EINVAL);
+		check_says(asys_message(), "nested more than 32 deep");
+		asys_chain_close(c);
+		asys_chain_close(sub);
+	}
+}
+
+/* One sub-chain in the other, without end. */
+static void test_deep_subs(void **state)
+{
+	struct asys_chain *inner = adder();
+	unsigned depth = 0;
+
+	(void)state;
+	for (;; depth++) {
+		struct asys_chain *outer = open_chain();
+		asys_id id = asys_chain_sub(outer, inner, asys_param(outer, 0), 1);
+
+		if (id.value < 0) {
+			check_eq(id.value, -EINVAL);
+			asys_chain_close(outer);
+			break;
+		}
+		asys_chain_result(outer, id);
+		make_ready(outer);
+		asys_chain_close(inner);
+		inner = outer;
+	}
+	check_eq(depth, ASYS_CHAIN_NEST_MAX);
+	struct asys_queue *q = open_queue();
+
+	check_eq(run_on(q, inner, 41), 42);
+	asys_queue_close(q);
+	asys_chain_close(inner);
+}
+
 static void test_failure(void **state)
 {
 	static uint32_t inner, outer, ok, error;
@@ -262,6 +327,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		contract(test_parameters_and_result),
 		contract(test_nested),
+		contract(test_deep_blocks),
+		contract(test_deep_subs),
 		contract(test_failure),
 		contract(test_loops_inside_and_around),
 		contract(test_skipped_and_reports),
