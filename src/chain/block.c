@@ -328,6 +328,8 @@ static int copy_step(struct asys_chain *c, const struct asys_chain *sub, uint32_
 	step->closing = moved(from->closing, first);
 	step->result = moved(from->result, first);
 	step->first_arg = first_arg;
+	/* What the chain compiles anew: here there may be more that changes a descriptor. */
+	step->flags &= (uint16_t) ~(STEP_FILE | STEP_AT_ONCE);
 	step->flags |= c->steps.at[begin].flags & STEP_CLEANUP;
 	step->first_when = c->whens.count;
 	step->nwhen = step->nnext = 0;

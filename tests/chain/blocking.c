@@ -171,6 +171,56 @@ static void test_told_to_wait(void **state)
 	temp_remove(dir);
 }
 
+/* Parameters: a FIFO; where its descriptor is to be; two pipes: one says that it is, the other that it waits
+ * now. */
+static struct asys_chain *reader_that_is_told(char *byte)
+{
+	struct asys_chain *c = open_chain();
+	asys_id fd, told;
+
+	fd = asys_openat(asys_store(c, asys_param(c, 1)), AT_FDCWD, asys_param(c, 0),
+			 O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+	asys_write(asys_after_ok(c, fd), asys_param(c, 2), "o", 1);
+	told = asys_read(asys_after_ok(c, fd), asys_param(c, 3), byte, 1);
+	asys_chain_result(c, asys_read(asys_after_ok(c, told), fd, byte, 1));
+	make_ready(c);
+	return c;
+}
+
+/* The sub-chain alone has no step that could undo how it opens; the chain around it has. */
+static void test_sub_is_told_to_wait(void **state)
+{
+	static char bytes[2];
+	static int64_t opened;
+	int open_pipe[2], told_pipe[2];
+	char *dir = temp_make(), *path = NULL;
+	struct asys_chain *sub = reader_that_is_told(&bytes[0]), *c = open_chain();
+	asys_id step;
+
+	(void)state;
+	check(asprintf(&path, "%s/fifo", dir) > 0);
+	check_eq(mkfifo(path, 0600), 0);
+	check_eq(pipe(open_pipe), 0);
+	check_eq(pipe(told_pipe), 0);
+	step = asys_chain_sub(c, sub, path, &opened, open_pipe[1], told_pipe[0]);
+	asys_chain_close(sub);
+	asys_chain_result(c, step);
+	step = asys_read(c, open_pipe[0], &bytes[1], 1);
+	step = asys_fcntl(asys_after_ok(c, step), asys_load(c, &opened), F_SETFL, 0);
+	step = asys_write(asys_after_ok(c, step), told_pipe[1], "t", 1);
+	step = asys_chain_timer(asys_after_ok(c, step), 10000000);
+	asys_write(asys_after(c, step), asys_load(c, &opened), "w", 1);
+	check_eq(run_and_close(c), 1);
+	check_eq(bytes[0], 'w');
+	close((int)opened);
+	for (unsigned i = 0; i < 2; i++) {
+		close(open_pipe[i]);
+		close(told_pipe[i]);
+	}
+	free(path);
+	temp_remove(dir);
+}
+
 static void test_not_told_to_wait(void **state)
 {
 	static char byte;
@@ -296,6 +346,7 @@ int main(int argc, char **argv)
 		contract(test_accept),
 		contract(test_fifo),
 		contract(test_told_to_wait),
+		contract(test_sub_is_told_to_wait),
 		contract(test_not_told_to_wait),
 		contract(test_eventfd_and_sleep),
 		contract(test_home_calls),
