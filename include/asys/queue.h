@@ -59,9 +59,11 @@ struct asys_queue_options {
 	uint32_t cores; /* cores to keep busy, the waiter's included; 0: all this thread may use */
 	uint32_t spin_ns;  /* how long a sleeper spins first, 0..ASYS_SPIN_MAX_NS; 50000, and less
 			   * where spinning was in vain; without effect when cores is 1 */
-	int32_t signal;	   /* real-time signal that cancels a blocked call; 0: SIGRTMAX - 3.
+	int32_t signal;	   /* real-time signal that cancels a blocked call; 0: SIGRTMAX - 3, or the
+			   * next one below that the program does not handle; if it handles all, a
+			   * call that blocks in a thread ends when it ends, cancelled or not.
 			   * Its handler is installed when the first thread starts, removed after
-			   * the last has ended. -EBUSY if the program handles it already */
+			   * the last has ended. -EBUSY if the program handles the one asked for */
 	const char *fault; /* failure injection, or NULL: see asys_fault(7). Read during open only.
 			    * The environment's ASYS_FAULT overrides it */
 };

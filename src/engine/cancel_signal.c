@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define SIGNALS 65
+#define SIGNAL_DEFAULT (SIGRTMAX - 3)
 
 static uint32_t users[SIGNALS];
 static struct sigaction before[SIGNALS];
@@ -40,6 +41,14 @@ static void handler(int signal, siginfo_t *info, void *context)
 		cancelpoint_redirect(context);
 }
 
+static bool is_ours(int signal)
+{
+	struct sigaction now;
+
+	sigaction(signal, NULL, &now);
+	return (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == handler;
+}
+
 int cancel_signal_check(int signal)
 {
 	struct sigaction now;
@@ -48,30 +57,44 @@ int cancel_signal_check(int signal)
 		return fail(-EINVAL, "option signal: %d is no real-time signal (%d..%d)", signal,
 			    SIGRTMIN, SIGRTMAX);
 	sigaction(signal, NULL, &now);
-	if (!(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL)
+	if (!(now.sa_flags & SA_SIGINFO) &&
+	    (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN))
 		return 0;
-	if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == handler)
+	if (is_ours(signal))
 		return 0;
 	return fail(-EBUSY, "option signal: the program handles signal %d itself: choose another",
 		    signal);
 }
 
-int cancel_signal_take(int signal)
+int cancel_signal_pick(void)
+{
+	for (int signal = SIGNAL_DEFAULT; signal >= SIGRTMIN; signal--)
+		if (!cancel_signal_check(signal))
+			return signal;
+	return SIGNAL_DEFAULT;
+}
+
+static void install(int signal, struct sigaction *ret_before)
 {
 	struct sigaction ours;
+
+	memset(&ours, 0, sizeof(ours));
+	/* Without SA_RESTART: emulators would restart calls behind our back. */
+	ours.sa_sigaction = handler;
+	ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+	sigfillset(&ours.sa_mask);
+	sigaction(signal, &ours, ret_before);
+}
+
+int cancel_signal_take(int signal)
+{
 	int err = 0;
 
 	process_lock(LOCK_SIGNALS);
 	if (!users[signal]) {
 		err = cancel_signal_check(signal);
-		if (!err) {
-			memset(&ours, 0, sizeof(ours));
-			/* Without SA_RESTART: emulators would restart calls behind our back. */
-			ours.sa_sigaction = handler;
-			ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
-			sigfillset(&ours.sa_mask);
-			sigaction(signal, &ours, &before[signal]);
-		}
+		if (!err)
+			install(signal, &before[signal]);
 	}
 	users[signal] += !err;
 	process_unlock(LOCK_SIGNALS);
@@ -81,7 +104,22 @@ int cancel_signal_take(int signal)
 void cancel_signal_give(int signal)
 {
 	process_lock(LOCK_SIGNALS);
-	if (--users[signal] == 0)
+	/* What the program has put there meanwhile stays. */
+	if (--users[signal] == 0 && is_ours(signal))
 		sigaction(signal, &before[signal], NULL);
 	process_unlock(LOCK_SIGNALS);
+}
+
+bool cancel_signal_ready(int signal)
+{
+	bool ready;
+
+	if (likely(is_ours(signal)))
+		return true;
+	process_lock(LOCK_SIGNALS);
+	ready = !cancel_signal_check(signal);
+	if (ready)
+		install(signal, NULL);
+	process_unlock(LOCK_SIGNALS);
+	return ready;
 }

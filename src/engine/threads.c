@@ -74,7 +74,8 @@ static void join(struct threads *t, struct worker *w)
 
 	pthread_join(w->thread, NULL);
 	cancel_point_back(state);
-	cancel_signal_give(t->signal);
+	if (!w->deaf)
+		cancel_signal_give(t->signal);
 	w->used = 0;
 	if (--w->crew->members == 0 && w->crew != t->crew)
 		free(w->crew);
@@ -107,7 +108,7 @@ static int create(struct worker *w)
 }
 
 /*
- * Threads take no signals but the cancelling one, and those that a call raises on its own thread
+ * Threads take no signals but the cancelling one (0: there is none), and those that a call raises on its own thread
  * and that must act as they would on the caller's: a broken pipe, the limit of a file's size, faults.
  */
 static void thread_mask(int signal, sigset_t *ret_mask)
@@ -121,7 +122,8 @@ static void thread_mask(int signal, sigset_t *ret_mask)
 	for (size_t k = 0; k < sizeof(own) / sizeof(own[0]); k++)
 		if (!sigismember(&now, own[k]))
 			sigdelset(ret_mask, own[k]);
-	sigdelset(ret_mask, signal);
+	if (signal)
+		sigdelset(ret_mask, signal);
 }
 
 /* Called with t->lock held. The new thread counts as looking at once, so that the next flush does
@@ -139,9 +141,8 @@ static int start_thread(struct asys_queue *q)
 			w = &t->workers[k];
 	if (!w)
 		return -EAGAIN;
-	err = cancel_signal_take(t->signal);
-	if (err)
-		return err;
+	/* The program handles it by now, or handles all there are: it is not sent then. */
+	w->deaf = cancel_signal_take(t->signal) != 0;
 	w->q = q;
 	w->crew = t->crew;
 	w->quick = false;
@@ -152,14 +153,15 @@ static int start_thread(struct asys_queue *q)
 	atomic_store_explicit(&w->current, 0, memory_order_relaxed);
 	t->crew->live++;
 	atomic_fetch_add_explicit(&t->crew->idle, CREW_LOOKING, memory_order_seq_cst);
-	thread_mask(t->signal, &mask);
+	thread_mask(w->deaf ? 0 : t->signal, &mask);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	err = create(w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err) {
 		t->crew->live--;
 		atomic_fetch_sub_explicit(&t->crew->idle, CREW_LOOKING, memory_order_seq_cst);
-		cancel_signal_give(t->signal);
+		if (!w->deaf)
+			cancel_signal_give(t->signal);
 		return fail(err,
 			    "no system call thread could be started (%s): raise the limit of "
 			    "processes (ulimit -u) or of address space (ulimit -v)",
@@ -341,6 +343,8 @@ static unsigned reap_results(struct asys_queue *q)
 
 static void send_signal(struct asys_queue *q, struct worker *w)
 {
+	if (w->deaf || !cancel_signal_ready(q->threads->signal))
+		return;
 	raw_call(SYS_tgkill, (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0), (uint64_t)w->tid,
 		 (uint64_t)q->threads->signal, 0);
 	q->stats.traps += 2;
@@ -358,9 +362,8 @@ static void signal_runner(struct asys_queue *q, uint32_t i)
 		if (!w->used || atomic_load_explicit(&w->current, memory_order_seq_cst) != i + 1)
 			continue;
 		pthread_mutex_lock(&w->cancel_lock);
-		if (atomic_load_explicit(&w->current, memory_order_seq_cst) == i + 1) {
+		if (atomic_load_explicit(&w->current, memory_order_seq_cst) == i + 1)
 			send_signal(q, w);
-		}
 		pthread_mutex_unlock(&w->cancel_lock);
 		return;
 	}

@@ -84,6 +84,7 @@ struct worker {
 	int32_t tid;
 	uint32_t hangs; /* its own: counts calls that might have hung */
 	bool quick;	/* its own: counted in quick_running, not as looking */
+	bool deaf;	/* client: there is no signal that ends its calls */
 	pthread_mutex_t cancel_lock;
 	pthread_t thread;
 	struct asys_queue *q;
@@ -149,8 +150,12 @@ void *worker_main(void *arg);
 
 /* cancel_signal.c: the process-wide handler, counted. 0, or -EBUSY with message. */
 int cancel_signal_check(int signal);
+int cancel_signal_pick(void); /* one that the program does not handle, if there is any */
 int cancel_signal_take(int signal);
 void cancel_signal_give(int signal);
+/* It may be sent: the program has not put a handler of its own there since, and if it took ours away, that
+ * is there again. */
+bool cancel_signal_ready(int signal);
 extern _Thread_local uint32_t *cancel_running;
 extern _Thread_local volatile uint32_t
 	rescue_ticks; /* the timer of sched/rescue.c went off so often */

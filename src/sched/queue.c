@@ -59,7 +59,7 @@ static int check_combination(const struct asys_queue_options *o)
 			    "SQPOLL is a thread of io_uring, engine %s does not use it: "
 			    "choose engine auto or uring",
 			    asys_engine_name((int)o->engine));
-	return cancel_signal_check(o->signal);
+	return 0;
 }
 
 /* The caller's options, checked and completed; *ret is written in any case. */
@@ -78,8 +78,10 @@ static int read_options(struct asys_queue_options *ret, const struct asys_queue_
 	err = engine_from_environment(&ret->engine);
 	if (secure_getenv("ASYS_FAULT"))
 		ret->fault = secure_getenv("ASYS_FAULT");
-	if (!ret->signal)
-		ret->signal = SIGRTMAX - 3;
+	if (ret->signal)
+		err = err ? err : cancel_signal_check(ret->signal);
+	else
+		ret->signal = cancel_signal_pick();
 	if (ret->flags & ASYS_QUEUE_DRIVER)
 		ret->flags |= ASYS_QUEUE_SHARED;
 	if (!err)

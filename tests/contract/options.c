@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 struct bad {
 	const char *says;
@@ -179,6 +180,17 @@ static void on_signal(int signal)
 	(void)signal;
 }
 
+/* What is in a pipe. */
+static void empty_pipe(int fd)
+{
+	char bytes[16];
+	int waiting = 0;
+
+	check_eq(ioctl(fd, FIONREAD, &waiting), 0);
+	if (waiting)
+		check_eq(read(fd, bytes, sizeof(bytes)), waiting);
+}
+
 static void test_signal_busy(void **state)
 {
 	const struct sigaction mine = { .sa_handler = on_signal };
@@ -214,6 +226,91 @@ static void test_signal_busy(void **state)
 	check_eq(sigaction(SIGRTMIN + 4, NULL, &now), 0);
 	check(now.sa_handler == on_signal);
 	signal(SIGRTMIN + 4, SIG_DFL);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+/* A read that blocks until something is written: cancelled, or served if that cannot be. */
+static void check_with_handlers(bool may_be_cancelled)
+{
+	struct asys_queue *q = NULL;
+	char byte;
+	asys_id id;
+	int fd[2];
+
+	make_pipe(fd);
+	check_eq(asys_queue_open(&q, NULL), 0);
+	for (unsigned n = 0; n < 3; n++) {
+		id = submit(q, SYS_read, fd[0], &byte, 1);
+		check_eq(asys_queue_flush(q), 0);
+		sleep_ms(2);
+		check_eq(asys_queue_cancel(q, id), 0);
+		if (!may_be_cancelled)
+			check_eq(write(fd[1], "x", 1), 1);
+		if (may_be_cancelled)
+			check_eq(result_of(q, id), -ECANCELED);
+		else
+			check_one_of(result_of(q, id), 1, -ECANCELED);
+		if (!may_be_cancelled)
+			empty_pipe(fd[0]);
+	}
+	asys_queue_close(q);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void handle_signals(int last, void (*handler)(int))
+{
+	const struct sigaction action = { .sa_handler = handler };
+
+	for (int i = SIGRTMIN; i <= last; i++)
+		check_eq(sigaction(i, &action, NULL), 0);
+}
+
+/* Whatever real-time signals the program ignores or handles: a queue opens, and serves blocking calls. */
+static void test_signals_of_the_program(void **state)
+{
+	(void)state;
+	handle_signals(SIGRTMAX, SIG_IGN);
+	check_with_handlers(true);
+	handle_signals(SIGRTMAX, on_signal);
+	check_with_handlers(false);
+	signal(SIGRTMIN, SIG_DFL);
+	check_with_handlers(true);
+	handle_signals(SIGRTMAX, SIG_DFL);
+}
+
+/* It resets all signals, or handles them, while there are threads. */
+static void test_signals_taken_later(void **state)
+{
+	struct sigaction now;
+	struct asys_queue *q = NULL;
+	char byte;
+	asys_id id;
+	int fd[2];
+
+	(void)state;
+	make_pipe(fd);
+	check_eq(asys_queue_open(&q, NULL), 0);
+	id = submit(q, SYS_read, fd[0], &byte, 1);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(2);
+	handle_signals(SIGRTMAX, SIG_DFL);
+	check_eq(asys_queue_cancel(q, id), 0);
+	check_eq(result_of(q, id), -ECANCELED);
+	id = submit(q, SYS_read, fd[0], &byte, 1);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(2);
+	handle_signals(SIGRTMAX, on_signal);
+	check_eq(asys_queue_cancel(q, id), 0);
+	check_eq(write(fd[1], "x", 1), 1);
+	check_one_of(result_of(q, id), 1, -ECANCELED);
+	asys_queue_close(q);
+	for (int i = SIGRTMIN; i <= SIGRTMAX; i++) {
+		check_eq(sigaction(i, NULL, &now), 0);
+		check(now.sa_handler == on_signal);
+	}
+	handle_signals(SIGRTMAX, SIG_DFL);
 	close(fd[0]);
 	close(fd[1]);
 }
@@ -372,6 +469,8 @@ int main(int argc, char **argv)
 		contract(test_depth_max),
 		contract(test_signal_taken),
 		contract(test_signal_busy),
+		contract(test_signals_of_the_program),
+		contract(test_signals_taken_later),
 		contract(test_signal_restored),
 		contract(test_priorities),
 		contract(test_stats),
