@@ -153,6 +153,7 @@ static int cancel(struct state *s, int fd, const struct aiocb *cb)
 
 int posix_aio_cancel(int fd, struct aiocb *cb)
 {
+	WITHOUT_CANCELLATION;
 	int result;
 
 	if (fcntl(fd, F_GETFL) < 0)

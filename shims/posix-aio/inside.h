@@ -29,6 +29,8 @@
  * acquire in aio_error), then the operation is free, then the notice. After the error code the
  * control block belongs to the program again.
  *
+ * No thread is cancelled inside, except where aio_suspend sleeps: WITHOUT_CANCELLATION.
+ *
  * Forked children have none of this: `mark` reads 0 there, and the child begins anew.
  */
 #ifndef POSIX_AIO_INSIDE_H
@@ -199,6 +201,28 @@ void signals_restore(const sigset_t *old);
 /* One came meanwhile that `mask` lets through and that has a handler. */
 bool signals_waiting(const sigset_t *mask);
 
+/*
+ * Until the end of the block, this thread is not cancelled: of glibc's functions only aio_suspend is a
+ * cancellation point, but opening a queue calls some that are. With the asynchronous type a thread could be
+ * cancelled anywhere, and what it had taken (an operation, a place in a count) would be lost.
+ */
+static inline int cancellation_off(void)
+{
+	int was;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &was);
+	return was;
+}
+
+static inline void cancellation_back(const int *was)
+{
+	pthread_setcancelstate(*was, NULL);
+}
+
+#define WITHOUT_CANCELLATION                                                             \
+	__attribute__((cleanup(cancellation_back), unused)) const int cancellation_was = \
+		cancellation_off()
+
 static inline uint32_t op_index(const struct state *s, const struct op *op)
 {
 	return (uint32_t)(op - s->ops);
@@ -242,6 +266,7 @@ void group_release(struct group *group);
 
 /* notice.c */
 void notice_from(struct notice *ret, const struct sigevent *event);
+bool notice_is_wrong(const struct notice *notice); /* then its operation fails */
 void notice_give(const struct notice *notice);
 bool notices_late(void);   /* some could not be given yet */
 void notices_again(void);  /* tries once more */

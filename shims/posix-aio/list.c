@@ -76,7 +76,8 @@ static int list_start(const struct list *list, const struct sigevent *event, boo
 
 	notice_from(&notice, event);
 	if (notice.how != SIGEV_NONE) {
-		how.group = malloc(sizeof(*how.group));
+		/* A notice may be given at once: in a child not with what it has of its parent. */
+		how.group = state_get() ? malloc(sizeof(*how.group)) : NULL;
 		if (!how.group)
 			return EAGAIN;
 		how.group->notice = notice;
@@ -93,6 +94,7 @@ static int list_start(const struct list *list, const struct sigevent *event, boo
 static int list_io(int mode, struct aiocb *const cbs[], int n, const struct sigevent *event,
 		   bool silent)
 {
+	WITHOUT_CANCELLATION;
 	const struct list list = { .cbs = cbs, .n = n };
 	int err = EINVAL;
 

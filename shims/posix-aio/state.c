@@ -88,26 +88,37 @@ struct state *state_now(void)
 	return likely(s && *s->mark) ? s : NULL;
 }
 
+/* With the lock held. */
+static struct state *state_anew(void)
+{
+	struct state *s, *old = atomic_load_explicit(&current, memory_order_relaxed);
+
+	if (old) {
+		atomic_store(&current, NULL);
+		notices_forget();
+		state_free(old, true);
+	}
+	s = state_make();
+	if (s)
+		atomic_store_explicit(&current, s, memory_order_release);
+	return s;
+}
+
+/* The lock is taken by fork too, which a signal handler may call: so it is held with signals blocked. */
 struct state *state_get(void)
 {
-	struct state *s = state_now(), *old;
+	struct state *s = state_now();
+	sigset_t old;
 
 	if (likely(s))
 		return s;
+	signals_block(&old);
 	pthread_mutex_lock(&making);
 	s = state_now();
-	if (!s) {
-		old = atomic_load_explicit(&current, memory_order_relaxed);
-		if (old) {
-			atomic_store(&current, NULL);
-			notices_forget();
-			state_free(old, true);
-		}
-		s = state_make();
-		if (s)
-			atomic_store_explicit(&current, s, memory_order_release);
-	}
+	if (!s)
+		s = state_anew();
 	pthread_mutex_unlock(&making);
+	signals_restore(&old);
 	return s;
 }
 

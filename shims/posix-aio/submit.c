@@ -174,6 +174,7 @@ int submit(struct aiocb *cb, const struct submission *how)
 
 static int submit_one(struct aiocb *cb, enum op_kind kind)
 {
+	WITHOUT_CANCELLATION;
 	const struct submission how = { .kind = kind };
 	uint64_t begin = shim_submit_begin();
 	int err = submit(cb, &how);

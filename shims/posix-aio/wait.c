@@ -105,16 +105,20 @@ int sleep_once(struct state *s, uint32_t seen, uint64_t when_ns, bool cancel)
 {
 	struct timespec when = { .tv_sec = (time_t)(when_ns / SECOND),
 				 .tv_nsec = (long)(when_ns % SECOND) };
-	int old, err, saved = errno;
+	int type, err, saved = errno;
 
 	shim_count_made(1);
 	/* Nothing is held: what a cancelled thread leaves behind is its place among the sleepers. */
-	if (cancel)
-		pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old);
+	if (cancel) {
+		pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	}
 	err = (int)syscall(SYS_futex, &s->ended, FUTEX_WAIT_BITSET_PRIVATE, seen,
 			   when_ns == UINT64_MAX ? NULL : &when, NULL, FUTEX_BITSET_MATCH_ANY);
-	if (cancel)
-		pthread_setcanceltype(old, NULL);
+	if (cancel) {
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+		pthread_setcanceltype(type, NULL);
+	}
 	err = err < 0 && errno != EAGAIN ? errno : 0;
 	errno = saved; /* not SHIM_KEEP_ERRNO: a cancelled thread has no way through its clean-up */
 	return err;
@@ -177,17 +181,24 @@ static int when_of(const struct timespec *timeout, uint64_t *ret_when)
 static int suspend(const struct aiocb *const list[], int n, const struct timespec *timeout)
 {
 	struct state *s = state_now();
+	bool ended = n < 0 || reached(s, list, n, WAIT_FOR_ONE);
 	uint64_t when;
 	int err;
 
+	/* It may run what it waits for and never sleep: then it is here that a cancelled thread ends. */
+	if (!ended)
+		pthread_testcancel();
+	WITHOUT_CANCELLATION;
 	if (n < 0)
 		return EINVAL;
 	if (s)
 		lane_waited(s, lane_mine(s));
-	if (reached(s, list, n, WAIT_FOR_ONE))
+	if (ended)
 		return 0;
 	err = when_of(timeout, &when);
-	return err ? err : wait_for(list, n, WAIT_FOR_ONE, when, true);
+	return err ? err :
+		     wait_for(list, n, WAIT_FOR_ONE, when,
+			      cancellation_was == PTHREAD_CANCEL_ENABLE);
 }
 
 int posix_aio_suspend(const struct aiocb *const list[], int n, const struct timespec *timeout)
