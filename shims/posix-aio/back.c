@@ -215,22 +215,16 @@ static bool start_reaper(struct state *s)
 /*
  * io_uring for everything that it takes, quick or not: the reaper is to run nothing itself, since a read that
  * waits for a disk, or an fsync, would keep all others waiting. Without io_uring the queue chooses.
- * The program may have a handler for the signal that asys would take to cancel: then another.
  */
 static int open_queue(struct asys_queue **ret_queue)
 {
 	struct asys_queue_options options;
-	int err;
 
 	asys_queue_options_init(&options);
 	options.depth = 2 * OPS_MAX;
 	options.engine = ASYS_ENGINE_URING;
 	options.flags = ASYS_QUEUE_NONBLOCK;
-	options.signal = SIGRTMAX - 3;
-	do
-		err = asys_queue_open(ret_queue, &options);
-	while (err == -EBUSY && --options.signal >= SIGRTMIN);
-	return err;
+	return asys_queue_open(ret_queue, &options);
 }
 
 bool back_open(struct state *s)

@@ -29,6 +29,8 @@ void finish_publish(struct op *op, int64_t result)
 {
 	struct aiocb *cb = atomic_load_explicit(&op->cb, memory_order_relaxed);
 
+	if (unlikely(notice_is_wrong(&op->notice)))
+		result = -EINVAL;
 	cb->__return_value = result < 0 ? -1 : (ssize_t)result;
 	__atomic_store_n(&cb->__error_code, result < 0 ? (int)-result : 0, __ATOMIC_RELEASE);
 	atomic_store_explicit(&op->cb, NULL, memory_order_release);

@@ -12,6 +12,8 @@
 
 #include "../common/stats.h"
 #include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #define LANE_DEPTH 512u
 #define WANTED_MOST 4096u
@@ -149,10 +151,26 @@ static void hand_over(struct state *s, struct file *file, struct op *op)
 	back_push(s, op, false);
 }
 
+/*
+ * A write beyond the limit of a file's size raises SIGXFSZ in the thread that makes it. With glibc that is
+ * one of the library's, which blocks it; here it may be the program's, which would die of it. All
+ * signals are blocked here, so it is still pending.
+ */
+static void take_size_signal(void)
+{
+	const uint64_t set = 1ull << (SIGXFSZ - 1);
+	const struct timespec none = { 0, 0 };
+
+	shim_count_made(1);
+	syscall(SYS_rt_sigtimedwait, &set, NULL, &none, sizeof(set));
+}
+
 static void lane_end(struct state *s, struct lane *lane, struct op *op, int64_t result, bool slow)
 {
 	struct file *file = file_of(s, op->fd);
 
+	if (unlikely(result == -EFBIG && op->kind == OP_WRITE))
+		take_size_signal();
 	if (slow)
 		descriptor_rests(file);
 	else if (atomic_load_explicit(&file->pause, memory_order_relaxed))

@@ -44,6 +44,12 @@ void notice_from(struct notice *ret, const struct sigevent *event)
 	}
 }
 
+/* The kernel takes 0 for none, which is no error. */
+bool notice_is_wrong(const struct notice *notice)
+{
+	return notice->how == SIGEV_SIGNAL && (notice->signal < 0 || notice->signal >= _NSIG);
+}
+
 /* As what the program sends itself by sigqueue, but for the code. */
 static int give_signal(const struct notice *notice)
 {
