@@ -13,6 +13,7 @@
  *        engine/          threads.c worker.c  system call threads      engine/threads.h
  *                         uring.c             the kernel's ring        engine/engine.h
  *                         ready.c             attempt, else epoll
+ *                         transfer.c          what is left of a transfer
  *                         fault.c             failure injection
  *        sched/drive.c    or whoever waits runs it himself, or several in the ring: sched/batch.c
  *        sched/chains.c   a sending of a chain goes on, step by step      chain/run.h

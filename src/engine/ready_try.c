@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Attempts that cannot block, for the ready engine, and the questions about transfers that it shares
- * with io_uring.
- *
+ * Attempts that cannot block, for the ready engine. transfer.c has what it shares with io_uring.
  * How each call is attempted:
  *   recv*, send*      MSG_DONTWAIT
  *   read, write ...   preadv2 and pwritev2 with RWF_NOWAIT and the file's own offset. Files with
@@ -28,59 +26,9 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 
-#define NOWAIT_BIT 0x8 /* RWF_NOWAIT */
-
-/* One attempt, and how to see what it did. */
-enum way {
-	WAY_NONE = 0,
-	WAY_READ, /* fd, buffer, count */
-	WAY_WRITE,
-	WAY_READV, /* fd, iovecs, count; flags in word 5 */
-	WAY_WRITEV,
-	WAY_RECV, /* fd, buffer, count, flags */
-	WAY_SEND,
-	WAY_RECVMSG, /* fd, message, flags */
-	WAY_SENDMSG,
-	WAY_ACCEPT,
-};
-
-static enum way way_of(uint32_t nr)
-{
-	switch (nr) {
-	case SYS_read:
-		return WAY_READ;
-	case SYS_write:
-		return WAY_WRITE;
-	case SYS_readv:
-	case SYS_preadv2:
-		return WAY_READV;
-	case SYS_writev:
-	case SYS_pwritev2:
-		return WAY_WRITEV;
-	case SYS_recvfrom:
-		return WAY_RECV;
-	case SYS_sendto:
-		return WAY_SEND;
-	case SYS_recvmsg:
-		return WAY_RECVMSG;
-	case SYS_sendmsg:
-		return WAY_SENDMSG;
-	case SYS_accept:
-	case SYS_accept4:
-		return WAY_ACCEPT;
-	default:
-		return WAY_NONE;
-	}
-}
-
-static bool way_is_out(enum way way)
-{
-	return way == WAY_WRITE || way == WAY_WRITEV || way == WAY_SEND || way == WAY_SENDMSG;
-}
-
 bool ready_knows(const struct asys_call *call)
 {
-	enum way way = way_of(call->nr);
+	enum transfer_way way = transfer_way(call->nr);
 
 	/* Without RWF_NOWAIT there is no attempt for these. */
 	return way != WAY_NONE && (way > WAY_WRITEV || asys_probe()->nowait);
@@ -88,159 +36,12 @@ bool ready_knows(const struct asys_call *call)
 
 enum ready_direction ready_way(const struct asys_call *call)
 {
-	return way_is_out(way_of(call->nr)) ? READY_OUT : READY_IN;
+	return transfer_is_out(transfer_way(call->nr)) ? READY_OUT : READY_IN;
 }
 
 bool ready_is_accept(const struct asys_call *call)
 {
-	return way_of(call->nr) == WAY_ACCEPT;
-}
-
-/* Questions about descriptors. A wrong descriptor has no property; the call itself will say so. */
-
-enum file_kind file_kind(int fd)
-{
-	struct stat st;
-
-	if (raw_call(SYS_fstat, (uint64_t)(int64_t)fd, ptr_word(&st), 0, 0) < 0)
-		return FILE_BAD;
-	switch (st.st_mode & S_IFMT) {
-	case S_IFREG:
-		return st.st_size ? FILE_DISK : FILE_EMPTY;
-	case S_IFBLK:
-		return FILE_DISK;
-	case S_IFIFO:
-		return FILE_PIPE;
-	case S_IFSOCK:
-		return FILE_SOCKET;
-	case S_IFCHR:
-		return raw_call(SYS_lseek, (uint64_t)(int64_t)fd, 0, SEEK_CUR, 0) == -ESPIPE ?
-			       FILE_STREAM :
-			       FILE_OTHER;
-	case 0:
-		return FILE_ANON;
-	default:
-		return FILE_OTHER;
-	}
-}
-
-bool fd_is_nonblocking(int fd)
-{
-	int64_t flags = raw_call(SYS_fcntl, (uint64_t)(int64_t)fd, F_GETFL, 0, 0);
-
-	return flags >= 0 && (flags & O_NONBLOCK);
-}
-
-static bool socket_option(int fd, int option, void *value, uint32_t size)
-{
-	const uint64_t arg[6] = { (uint64_t)(int64_t)fd, SOL_SOCKET,	  (uint64_t)option,
-				  ptr_word(value),	 ptr_word(&size), 0 };
-
-	return raw_syscall(SYS_getsockopt, arg) == 0;
-}
-
-bool socket_has_timeout(int fd, bool input)
-{
-	struct timeval tv = { 0, 0 };
-
-	return socket_option(fd, input ? SO_RCVTIMEO : SO_SNDTIMEO, &tv, sizeof(tv)) &&
-	       (tv.tv_sec || tv.tv_usec);
-}
-
-bool socket_is_stream(int fd)
-{
-	int type = 0;
-
-	return socket_option(fd, SO_TYPE, &type, sizeof(type)) && type == SOCK_STREAM;
-}
-
-/* Transfers. */
-
-static const struct iovec *transfer_vector(const struct asys_call *call, uint64_t *ret_count)
-{
-	const struct msghdr *msg;
-
-	switch (way_of(call->nr)) {
-	case WAY_READV:
-	case WAY_WRITEV:
-		*ret_count = call->arg[2];
-		return (const struct iovec *)(uintptr_t)call->arg[1];
-	case WAY_RECVMSG:
-	case WAY_SENDMSG:
-		msg = (const struct msghdr *)(uintptr_t)call->arg[1];
-		*ret_count = (uint64_t)msg->msg_iovlen;
-		return msg->msg_iov;
-	default:
-		return NULL;
-	}
-}
-
-bool transfer_rest(const struct asys_call *call, uint64_t done, uint64_t *ret_addr,
-		   uint64_t *ret_size)
-{
-	uint64_t count, most = done < TRANSFER_MAX ? TRANSFER_MAX - done : 0;
-	const struct iovec *iov = transfer_vector(call, &count);
-
-	if (!iov) {
-		uint64_t size = call->arg[2] < TRANSFER_MAX ? call->arg[2] : TRANSFER_MAX;
-
-		*ret_addr = call->arg[1] + done;
-		*ret_size = size - done;
-		return done < size;
-	}
-	for (uint64_t k = 0; k < count; k++) {
-		if (done < iov[k].iov_len) {
-			uint64_t size = iov[k].iov_len - done;
-
-			*ret_addr = ptr_word(iov[k].iov_base) + done;
-			*ret_size = size < most ? size : most;
-			return *ret_size > 0;
-		}
-		done -= iov[k].iov_len;
-	}
-	return false;
-}
-
-uint32_t transfer_flags(const struct asys_call *call)
-{
-	switch (way_of(call->nr)) {
-	case WAY_RECV:
-	case WAY_SEND:
-		return (uint32_t)call->arg[3];
-	case WAY_RECVMSG:
-	case WAY_SENDMSG:
-		return (uint32_t)call->arg[2];
-	default:
-		return 0;
-	}
-}
-
-/*
- * Only what is a stream of bytes is ever sent in part by a call that blocks until all is sent. Disks
- * come short for good (no space), datagrams are whole or nothing.
- */
-bool transfer_goes_on(const struct asys_call *call, uint64_t done)
-{
-	int fd = (int)call->arg[0];
-	uint64_t addr, size;
-
-	if (!way_is_out(way_of(call->nr)) || !transfer_rest(call, done, &addr, &size))
-		return false;
-	if (transfer_flags(call) & MSG_DONTWAIT)
-		return false;
-	if (call->nr == SYS_pwritev2 && (call->arg[5] & NOWAIT_BIT))
-		return false;
-	switch (file_kind(fd)) {
-	case FILE_PIPE:
-		break;
-	case FILE_SOCKET:
-		if (!socket_is_stream(fd))
-			return false;
-		break;
-	default:
-		return false;
-	}
-	return !fd_is_nonblocking(fd);
+	return transfer_way(call->nr) == WAY_ACCEPT;
 }
 
 /* Attempts. */
@@ -260,7 +61,7 @@ static int64_t attempt_vector(const struct asys_call *call, const struct iovec *
 			      bool out, uint64_t flags)
 {
 	const uint64_t arg[6] = { call->arg[0], ptr_word(iov), count,
-				  UINT64_MAX,	UINT64_MAX,    flags | NOWAIT_BIT };
+				  UINT64_MAX,	UINT64_MAX,    flags | TRANSFER_NOWAIT };
 	int64_t res = raw_syscall(out ? SYS_pwritev2 : SYS_preadv2, arg);
 
 	/* An emulator or a filter that does not know the call is no answer about the descriptor. */
@@ -273,7 +74,7 @@ static int64_t attempt_vector(const struct asys_call *call, const struct iovec *
 }
 
 /* The rest of a transfer that had begun: one piece of memory. */
-static int64_t attempt_rest(const struct asys_call *call, uint64_t done, enum way way)
+static int64_t attempt_rest(const struct asys_call *call, uint64_t done, enum transfer_way way)
 {
 	struct iovec iov;
 	uint64_t addr, size;
@@ -292,7 +93,7 @@ static int64_t attempt_rest(const struct asys_call *call, uint64_t done, enum wa
 	return raw_syscall(way == WAY_RECV ? SYS_recvfrom : SYS_sendto, arg);
 }
 
-static int64_t attempt_first(const struct asys_call *call, enum way way)
+static int64_t attempt_first(const struct asys_call *call, enum transfer_way way)
 {
 	uint64_t arg[6];
 	struct iovec iov = { (void *)(uintptr_t)call->arg[1], call->arg[2] };
@@ -337,7 +138,8 @@ static enum ready_outcome look_at_file(const struct asys_call *call, uint64_t *t
 }
 
 /* Can this way of attempting give these words their exact meaning? READY_WAIT if so. */
-static enum ready_outcome words_fit(const struct asys_call *call, enum way way, uint64_t *traps)
+static enum ready_outcome words_fit(const struct asys_call *call, enum transfer_way way,
+				    uint64_t *traps)
 {
 	uint32_t flags = transfer_flags(call);
 	bool fits = true;
@@ -368,15 +170,15 @@ static enum ready_outcome words_fit(const struct asys_call *call, enum way way, 
 }
 
 /* It would block, for the first time: is waiting what the blocking call would have done? */
-static enum ready_outcome before_wait(struct slot *slot, enum way way, int64_t *ret_result,
+static enum ready_outcome before_wait(struct slot *slot, enum transfer_way way, int64_t *ret_result,
 				      uint64_t *traps)
 {
 	const struct asys_call *call = &slot->call;
 	int fd = (int)call->arg[0];
-	bool out = way_is_out(way);
+	bool out = transfer_is_out(way);
 	bool asked = (transfer_flags(call) & MSG_DONTWAIT) ||
 		     ((call->nr == SYS_preadv2 || call->nr == SYS_pwritev2) &&
-		      (call->arg[5] & NOWAIT_BIT));
+		      (call->arg[5] & TRANSFER_NOWAIT));
 
 	*traps += asked ? 0 : 2;
 	if (asked || fd_is_nonblocking(fd)) {
@@ -419,7 +221,7 @@ static enum ready_outcome try_accept(const struct slot *slot, uint64_t *traps)
 enum ready_outcome ready_try(struct slot *slot, bool again, int64_t *ret_result, uint64_t *traps)
 {
 	const struct asys_call *call = &slot->call;
-	enum way way = way_of(call->nr);
+	enum transfer_way way = transfer_way(call->nr);
 	int64_t res;
 
 	if (way == WAY_ACCEPT)
@@ -454,7 +256,8 @@ enum ready_outcome ready_try(struct slot *slot, bool again, int64_t *ret_result,
 				continue;
 			break;
 		}
-		if (!way_is_out(way) || (!done && !transfer_goes_on(call, (uint64_t)slot->result)))
+		if (!transfer_is_out(way) ||
+		    (!done && !transfer_goes_on(call, (uint64_t)slot->result)))
 			break;
 	}
 	*ret_result = slot->result;

@@ -12,6 +12,24 @@
 /* The kernel cuts every transfer to this many bytes. */
 #define TRANSFER_MAX UINT64_C(0x7ffff000)
 #define TRANSFER_IOV_MAX 1024
+#define TRANSFER_NOWAIT 0x8 /* RWF_NOWAIT */
+
+/* How a call transfers, and so how its words are to be read. */
+enum transfer_way {
+	WAY_NONE = 0,
+	WAY_READ, /* fd, buffer, count */
+	WAY_WRITE,
+	WAY_READV, /* fd, iovecs, count; flags in word 5 */
+	WAY_WRITEV,
+	WAY_RECV, /* fd, buffer, count, flags */
+	WAY_SEND,
+	WAY_RECVMSG, /* fd, message, flags */
+	WAY_SENDMSG,
+	WAY_ACCEPT,
+};
+
+enum transfer_way transfer_way(uint32_t nr);
+bool transfer_is_out(enum transfer_way way);
 
 enum file_kind {
 	FILE_BAD,   /* no descriptor, or not to be looked at (O_PATH) */
@@ -30,6 +48,8 @@ bool fd_is_nonblocking(int fd);
 /* SO_RCVTIMEO (input) or SO_SNDTIMEO is set. */
 bool socket_has_timeout(int fd, bool input);
 bool socket_is_stream(int fd);
+/* Of SOL_SOCKET; false: not a socket, or no such option. */
+bool socket_option(int fd, int option, void *value, uint32_t size);
 
 /*
  * The piece of memory that comes after the first `done` bytes of a read or write, send or receive
