@@ -60,6 +60,12 @@ enum slot_chain {
 	SLOT_STEP,    /* one more for a step, which is number `pending` */
 };
 
+/* Why an engine that waits for descriptors gave the call to a thread. */
+enum slot_given {
+	GIVEN_NOTHING, /* ... it did not, or the thread makes the call from its beginning */
+	GIVEN_REST,    /* `result` bytes were moved before; the words are those of the rest */
+};
+
 /* Call numbers that no kernel has: a sending as a whole; a timer step. */
 #define CALL_CHAIN 0x10000u
 #define CALL_TIMER 0x10001u
@@ -86,6 +92,7 @@ struct slot {
 			uint8_t held;	   /* failure injection said when it ends */
 			uint8_t own_thread : 1; /* hung once in a waiter: runs on a thread */
 			uint8_t chain : 2;	/* enum slot_chain */
+			uint8_t given : 2;	/* enum slot_given */
 		};
 		uint64_t state_word; /* all of these, set by one store */
 	};

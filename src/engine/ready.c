@@ -20,7 +20,6 @@
  * would have kept the old file. Nothing else is harmed.
  */
 #include "engine/ready.h"
-#include "engine/threads.h"
 #include "engine/transfer.h"
 #include "sched/queue.h"
 
@@ -132,33 +131,12 @@ static void unlink_slot(struct asys_queue *q, uint32_t i)
 	q->ready->outstanding--;
 }
 
-void transfer_to_thread(struct asys_queue *q, uint32_t i)
-{
-	struct slot *slot = slot_at(q, i);
-
-	if (slot->result) {
-		end(q, i, slot->result);
-		return;
-	}
-	slot->engine = ASYS_ENGINE_THREADS;
-	slot->lane = LANE_SLOW;
-	if (engine_threads.start(q, i)) {
-		/* No thread can be had: the call blocks its caller, who waits for it. */
-		slot->engine = ASYS_ENGINE_INLINE;
-		end(q, i, raw_syscall(slot->call.nr, slot->call.arg));
-		return;
-	}
-	engine_threads.flush(q);
-}
-
-/* It cannot be waited for. Nothing happened (`err`), or what was moved so far is the result. */
+/* It cannot be waited for. Nothing happened (`err`), or a thread goes on after what was moved. */
 static int stop(struct asys_queue *q, uint32_t i, int err)
 {
-	int64_t done = slot_at(q, i)->result;
-
-	if (!done)
+	if (!slot_at(q, i)->result)
 		return err;
-	end(q, i, done);
+	transfer_to_thread(q, i);
 	return 0;
 }
 
@@ -181,13 +159,13 @@ static int start(struct asys_queue *q, uint32_t i)
 	}
 	slot->result = 0;
 	slot->aux = 0;
-	outcome = ready_try(slot, false, &result, &q->stats.traps);
+	outcome = ready_try(slot, 0, &result, &q->stats.traps);
 	if (outcome == READY_DONE) {
 		end(q, i, result);
 		return 0;
 	}
 	if (outcome != READY_WAIT)
-		return outcome == READY_QUICK ? -ENOTBLK : -EOPNOTSUPP;
+		return stop(q, i, outcome == READY_QUICK ? -ENOTBLK : -EOPNOTSUPP);
 	/* There is such a descriptor, so the table stays as small as the process's. */
 	err = make_room(q->ready, fd);
 	if (err)
@@ -203,11 +181,12 @@ static int start(struct asys_queue *q, uint32_t i)
 }
 
 /* True: the slot stays, and so do those behind it. */
-static bool attempt_again(struct asys_queue *q, uint32_t i, enum ready_direction way)
+static bool attempt_again(struct asys_queue *q, uint32_t i, enum ready_direction way,
+			  uint32_t events)
 {
 	struct slot *slot = slot_at(q, i);
 	int64_t before = slot->result, result;
-	enum ready_outcome outcome = ready_try(slot, true, &result, &q->stats.traps);
+	enum ready_outcome outcome = ready_try(slot, events, &result, &q->stats.traps);
 
 	if (outcome == READY_WAIT) {
 		if (slot->result != before)
@@ -225,7 +204,8 @@ static bool attempt_again(struct asys_queue *q, uint32_t i, enum ready_direction
 	return false;
 }
 
-static unsigned attempt_all(struct asys_queue *q, uint32_t fd, enum ready_direction way)
+static unsigned attempt_all(struct asys_queue *q, uint32_t fd, enum ready_direction way,
+			    uint32_t events)
 {
 	unsigned n = 0;
 	uint32_t i;
@@ -235,7 +215,7 @@ static unsigned attempt_all(struct asys_queue *q, uint32_t fd, enum ready_direct
 		/* One thread for one connection: the next waits for its own. */
 		bool one = ready_is_accept(&slot_at(q, i)->call);
 
-		if (attempt_again(q, i, way))
+		if (attempt_again(q, i, way, events))
 			break;
 		n++;
 		if (one)
@@ -252,13 +232,13 @@ static unsigned take_event(struct asys_queue *q, uint32_t fd, uint32_t events)
 	if (fd >= q->ready->room)
 		return 0;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI | over))
-		n += attempt_all(q, fd, READY_IN);
+		n += attempt_all(q, fd, READY_IN, events);
 	if (events & (EPOLLOUT | over))
-		n += attempt_all(q, fd, READY_OUT);
+		n += attempt_all(q, fd, READY_OUT, events);
 	if (events_wanted(&q->ready->watch[fd]) && arm(q, fd) == -EBADF) {
 		/* Closed under its waiters; let them find out as a new call would. */
-		n += attempt_all(q, fd, READY_IN);
-		n += attempt_all(q, fd, READY_OUT);
+		n += attempt_all(q, fd, READY_IN, events);
+		n += attempt_all(q, fd, READY_OUT, events);
 	}
 	return n;
 }

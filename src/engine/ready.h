@@ -34,9 +34,11 @@ enum ready_direction ready_way(const struct asys_call *call);
 bool ready_is_accept(const struct asys_call *call);
 
 /*
- * Attempts the call without blocking. slot->result counts bytes that earlier attempts moved. `again`
- * is false the first time; what is asked then (O_NONBLOCK, time-outs) is not asked again.
+ * Attempts the call without blocking. slot->result counts bytes that earlier attempts moved. `events` is
+ * what epoll says about the descriptor, 0 the first time; what is asked then (O_NONBLOCK, time-outs) is
+ * not asked again.
  */
-enum ready_outcome ready_try(struct slot *slot, bool again, int64_t *ret_result, uint64_t *traps);
+enum ready_outcome ready_try(struct slot *slot, uint32_t events, int64_t *ret_result,
+			     uint64_t *traps);
 
 #endif

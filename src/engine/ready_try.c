@@ -11,9 +11,10 @@
  *
  * The result must be the blocking call's. What differs is asked before the first wait:
  *   O_NONBLOCK                  -EAGAIN is the result
- *   SO_RCVTIMEO, SO_SNDTIMEO    refused: a thread waits
+ *   SO_RCVTIMEO, SO_SNDTIMEO    a thread waits
  *   a short send on a stream    goes on until all is sent
  *   a short MSG_WAITALL         goes on until all is there or the stream ends
+ * With a time-out a thread goes on with the rest, see transfer_to_thread.
  */
 #include "engine/ready.h"
 #include "engine/transfer.h"
@@ -21,10 +22,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/uio.h>
+
+#define PIECES_AT_ONCE 16
 
 bool ready_knows(const struct asys_call *call)
 {
@@ -73,24 +76,21 @@ static int64_t attempt_vector(const struct asys_call *call, const struct iovec *
 	return res;
 }
 
-/* The rest of a transfer that had begun: one piece of memory. */
+/*
+ * The rest of a transfer that had begun. Control data went with the first byte, and a socket raises no
+ * SIGPIPE for a call that has sent something.
+ */
 static int64_t attempt_rest(const struct asys_call *call, uint64_t done, enum transfer_way way)
 {
-	struct iovec iov;
-	uint64_t addr, size;
+	struct iovec iov[PIECES_AT_ONCE];
+	unsigned count = transfer_pieces(call, done, iov, PIECES_AT_ONCE);
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (__typeof__(msg.msg_iovlen))count };
+	bool out = transfer_is_out(way);
+	uint64_t arg[6] = { call->arg[0], ptr_word(&msg),
+			    transfer_flags(call) | MSG_DONTWAIT | (out ? MSG_NOSIGNAL : 0) };
+	int64_t res = raw_syscall(out ? SYS_sendmsg : SYS_recvmsg, arg);
 
-	if (!transfer_rest(call, done, &addr, &size))
-		return 0;
-	if (way == WAY_WRITE || way == WAY_WRITEV) {
-		iov.iov_base = (void *)(uintptr_t)addr;
-		iov.iov_len = size;
-		return attempt_vector(call, &iov, 1, true, 0);
-	}
-	const uint64_t arg[6] = {
-		call->arg[0], addr, size, transfer_flags(call) | MSG_DONTWAIT, 0, 0
-	};
-
-	return raw_syscall(way == WAY_RECV ? SYS_recvfrom : SYS_sendto, arg);
+	return res == -ENOTSOCK ? attempt_vector(call, iov, count, out, 0) : res;
 }
 
 static int64_t attempt_first(const struct asys_call *call, enum transfer_way way)
@@ -185,13 +185,8 @@ static enum ready_outcome before_wait(struct slot *slot, enum transfer_way way, 
 		*ret_result = slot->result ? slot->result : -EAGAIN;
 		return READY_DONE;
 	}
-	if (socket_has_timeout(fd, !out)) {
-		if (!slot->result)
-			return READY_REFUSE;
-		/* Part of it was moved already: a short count is what a time-out leaves, too. */
-		*ret_result = slot->result;
-		return READY_DONE;
-	}
+	if (socket_has_timeout(fd, !out))
+		return READY_REFUSE;
 	return READY_WAIT;
 }
 
@@ -218,48 +213,70 @@ static enum ready_outcome try_accept(const struct slot *slot, uint64_t *traps)
 	return raw_syscall(SYS_ppoll, arg) == 0 ? READY_WAIT : READY_REFUSE;
 }
 
-enum ready_outcome ready_try(struct slot *slot, bool again, int64_t *ret_result, uint64_t *traps)
+/*
+ * The connection broke after part was moved. The blocking call returns the part and leaves the error to
+ * the next call; another attempt would take it. AF_UNIX takes it in the blocking call too, but not in
+ * an attempt to send.
+ */
+static bool is_broken(const struct asys_call *call, bool out, uint32_t events, uint64_t *traps)
+{
+	int fd = (int)call->arg[0], domain = AF_UNIX, value = 0;
+
+	if ((events & (EPOLLERR | EPOLLHUP)) != (EPOLLERR | EPOLLHUP))
+		return false;
+	*traps += 2;
+	if (!socket_option(fd, SO_DOMAIN, &domain, sizeof(domain)))
+		return false;
+	if (domain == AF_UNIX)
+		return out && socket_option(fd, SO_ERROR, &value, sizeof(value));
+	return out || raw_call(SYS_ioctl, (uint64_t)(int64_t)fd, FIONREAD, ptr_word(&value), 0) ||
+	       !value;
+}
+
+/* `done` bytes were moved, not all: does the call go on? READY_WAIT if so. */
+static enum ready_outcome after_part(struct slot *slot, enum transfer_way way, bool first,
+				     int64_t *ret_result, uint64_t *traps)
+{
+	*traps += 2;
+	*ret_result = slot->result;
+	if (!transfer_is_partial(&slot->call, (uint64_t)slot->result))
+		return READY_DONE;
+	return first ? before_wait(slot, way, ret_result, traps) : READY_WAIT;
+}
+
+enum ready_outcome ready_try(struct slot *slot, uint32_t events, int64_t *ret_result,
+			     uint64_t *traps)
 {
 	const struct asys_call *call = &slot->call;
 	enum transfer_way way = transfer_way(call->nr);
+	uint64_t done = (uint64_t)slot->result, addr, size;
 	int64_t res;
 
 	if (way == WAY_ACCEPT)
-		return again ? READY_REFUSE : try_accept(slot, traps);
-	if (!again) {
+		return events ? READY_REFUSE : try_accept(slot, traps);
+	if (!events) {
 		enum ready_outcome fit = words_fit(call, way, traps);
 
 		if (fit != READY_WAIT)
 			return fit;
 	}
-	for (;;) {
-		uint64_t done = (uint64_t)slot->result, addr, size;
-		bool whole;
-
+	if (done && is_broken(call, transfer_is_out(way), events, traps))
+		res = 0;
+	else
 		res = done ? attempt_rest(call, done, way) : attempt_first(call, way);
-		if (res == -EAGAIN) {
-			++*traps;
-			return again ? READY_WAIT : before_wait(slot, way, ret_result, traps);
-		}
-		if (res == -EOPNOTSUPP && !done && !(transfer_flags(call)))
-			return READY_REFUSE;
-		if (res <= 0) {
-			*ret_result = done ? (int64_t)done : res;
-			return READY_DONE;
-		}
-		slot->result += res;
-		whole = !transfer_rest(call, (uint64_t)slot->result, &addr, &size);
-		if (whole)
-			break;
-		if (way == WAY_RECV && (call->arg[3] & MSG_WAITALL)) {
-			if (done || socket_is_stream((int)call->arg[0]))
-				continue;
-			break;
-		}
-		if (!transfer_is_out(way) ||
-		    (!done && !transfer_goes_on(call, (uint64_t)slot->result)))
-			break;
+	*traps += res == -EAGAIN || done;
+	if (res == -EAGAIN)
+		return events ? READY_WAIT : before_wait(slot, way, ret_result, traps);
+	if (res == -EOPNOTSUPP && !done && !transfer_flags(call))
+		return READY_REFUSE;
+	if (res <= 0) {
+		*ret_result = done ? (int64_t)done : res;
+		return READY_DONE;
 	}
+	slot->result += res;
+	/* A short transfer took all that there was. */
+	if (transfer_rest(call, (uint64_t)slot->result, &addr, &size))
+		return done ? READY_WAIT : after_part(slot, way, !events, ret_result, traps);
 	*ret_result = slot->result;
 	return READY_DONE;
 }

@@ -3,8 +3,12 @@
  * What the engines that transfer piecewise ask about a descriptor and about the words of a call.
  */
 #include "engine/transfer.h"
+#include "engine/threads.h"
+#include "sched/queue.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -123,30 +127,42 @@ static const struct iovec *transfer_vector(const struct asys_call *call, uint64_
 	}
 }
 
+unsigned transfer_pieces(const struct asys_call *call, uint64_t done, struct iovec *ret_iov,
+			 unsigned room)
+{
+	const struct iovec one = { (void *)(uintptr_t)call->arg[1], call->arg[2] };
+	uint64_t count = 1, most = done < TRANSFER_MAX ? TRANSFER_MAX - done : 0;
+	const struct iovec *iov = transfer_vector(call, &count);
+	unsigned n = 0;
+
+	if (!iov)
+		iov = &one;
+	for (uint64_t k = 0; k < count && n < room && most; k++) {
+		uint64_t size = iov[k].iov_len;
+
+		if (done >= size) {
+			done -= size;
+			continue;
+		}
+		size = size - done < most ? size - done : most;
+		ret_iov[n].iov_base = (char *)iov[k].iov_base + done;
+		ret_iov[n++].iov_len = size;
+		most -= size;
+		done = 0;
+	}
+	return n;
+}
+
 bool transfer_rest(const struct asys_call *call, uint64_t done, uint64_t *ret_addr,
 		   uint64_t *ret_size)
 {
-	uint64_t count, most = done < TRANSFER_MAX ? TRANSFER_MAX - done : 0;
-	const struct iovec *iov = transfer_vector(call, &count);
+	struct iovec iov;
 
-	if (!iov) {
-		uint64_t size = call->arg[2] < TRANSFER_MAX ? call->arg[2] : TRANSFER_MAX;
-
-		*ret_addr = call->arg[1] + done;
-		*ret_size = size - done;
-		return done < size;
-	}
-	for (uint64_t k = 0; k < count; k++) {
-		if (done < iov[k].iov_len) {
-			uint64_t size = iov[k].iov_len - done;
-
-			*ret_addr = ptr_word(iov[k].iov_base) + done;
-			*ret_size = size < most ? size : most;
-			return *ret_size > 0;
-		}
-		done -= iov[k].iov_len;
-	}
-	return false;
+	if (!transfer_pieces(call, done, &iov, 1))
+		return false;
+	*ret_addr = ptr_word(iov.iov_base);
+	*ret_size = iov.iov_len;
+	return true;
 }
 
 uint32_t transfer_flags(const struct asys_call *call)
@@ -164,29 +180,104 @@ uint32_t transfer_flags(const struct asys_call *call)
 }
 
 /*
- * Only what is a stream of bytes is ever sent in part by a call that blocks until all is sent. Disks
- * come short for good (no space), datagrams are whole or nothing.
+ * Only what is a stream of bytes is ever transferred in part by a call that blocks until all of it is.
+ * Disks come short for good (no space), datagrams are whole or nothing.
  */
-bool transfer_goes_on(const struct asys_call *call, uint64_t done)
+bool transfer_is_partial(const struct asys_call *call, uint64_t done)
 {
-	int fd = (int)call->arg[0];
+	bool out = transfer_is_out(transfer_way(call->nr));
+	uint32_t flags = transfer_flags(call);
 	uint64_t addr, size;
 
-	if (!transfer_is_out(transfer_way(call->nr)) || !transfer_rest(call, done, &addr, &size))
+	if (!out && (flags & (MSG_WAITALL | MSG_PEEK)) != MSG_WAITALL)
 		return false;
-	if (transfer_flags(call) & MSG_DONTWAIT)
+	if ((flags & MSG_DONTWAIT) || !transfer_rest(call, done, &addr, &size))
 		return false;
 	if (call->nr == SYS_pwritev2 && (call->arg[5] & TRANSFER_NOWAIT))
 		return false;
-	switch (file_kind(fd)) {
+	switch (file_kind((int)call->arg[0])) {
 	case FILE_PIPE:
-		break;
+		return true;
 	case FILE_SOCKET:
-		if (!socket_is_stream(fd))
-			return false;
-		break;
+		return socket_is_stream((int)call->arg[0]);
 	default:
 		return false;
 	}
-	return !fd_is_nonblocking(fd);
+}
+
+bool transfer_goes_on(const struct asys_call *call, uint64_t done)
+{
+	return transfer_is_partial(call, done) && !fd_is_nonblocking((int)call->arg[0]);
+}
+
+/* To threads. */
+
+/* What a thread is to transfer of a call of which a part was moved before. */
+struct rest {
+	struct msghdr msg;
+	struct iovec iov[];
+};
+
+/*
+ * The words of the call become those of its rest, as one transfer: a time-out of the socket begins with
+ * the first wait, and there was none yet. Control data went with the first byte. The blocking call
+ * raises no SIGPIPE on a socket once it has sent something. False: there is no rest, or no memory
+ * for it: then the part is the result.
+ */
+static bool take_up_rest(struct slot *slot)
+{
+	struct asys_call *call = &slot->call;
+	bool out = transfer_is_out(transfer_way(call->nr));
+	uint32_t flags = transfer_flags(call);
+	uint64_t count = 1, arg[6] = { call->arg[0] };
+	struct rest *rest;
+
+	if (!transfer_is_partial(call, (uint64_t)slot->result))
+		return false;
+	transfer_vector(call, &count);
+	rest = calloc(1, sizeof(*rest) + count * sizeof(rest->iov[0]));
+	if (!rest)
+		return false;
+	count = transfer_pieces(call, (uint64_t)slot->result, rest->iov, (unsigned)count);
+	if (file_kind((int)call->arg[0]) == FILE_SOCKET) {
+		rest->msg.msg_iov = rest->iov;
+		rest->msg.msg_iovlen = (__typeof__(rest->msg.msg_iovlen))count;
+		call->nr = out ? SYS_sendmsg : SYS_recvmsg;
+		arg[1] = ptr_word(&rest->msg);
+		arg[2] = flags | (out ? (uint32_t)MSG_NOSIGNAL : 0);
+	} else {
+		call->nr = SYS_writev;
+		arg[1] = ptr_word(rest->iov);
+		arg[2] = count;
+	}
+	arg[5] = ptr_word(rest); /* no call of these reads it */
+	memcpy(call->arg, arg, sizeof(arg));
+	slot->given = GIVEN_REST;
+	return true;
+}
+
+void transfer_to_thread(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+
+	if (slot->result && !take_up_rest(slot)) {
+		end(q, i, slot->result);
+		return;
+	}
+	slot->engine = ASYS_ENGINE_THREADS;
+	slot->lane = LANE_SLOW;
+	if (engine_threads.start(q, i)) {
+		/* No thread can be had: the call blocks its caller, who waits for it. */
+		slot->engine = ASYS_ENGINE_INLINE;
+		end(q, i, raw_syscall(slot->call.nr, slot->call.arg));
+		return;
+	}
+	engine_threads.flush(q);
+}
+
+int64_t transfer_came_back(struct slot *slot, int64_t result)
+{
+	slot->given = GIVEN_NOTHING;
+	free((void *)(uintptr_t)slot->call.arg[5]);
+	return slot->result + (result > 0 ? result : 0);
 }

@@ -6,8 +6,7 @@
 #ifndef ENGINE_TRANSFER_H
 #define ENGINE_TRANSFER_H
 
-#include "base/base.h"
-#include <asys/types.h>
+#include "call/slot.h"
 
 /* The kernel cuts every transfer to this many bytes. */
 #define TRANSFER_MAX UINT64_C(0x7ffff000)
@@ -59,16 +58,27 @@ bool socket_option(int fd, int option, void *value, uint32_t size);
 bool transfer_rest(const struct asys_call *call, uint64_t done, uint64_t *ret_addr,
 		   uint64_t *ret_size);
 
-/* After `done` > 0 bytes went out: would the blocking call have gone on to send the rest? */
+struct iovec;
+
+/* All pieces of that rest, at most `room`; returns how many. */
+unsigned transfer_pieces(const struct asys_call *call, uint64_t done, struct iovec *ret_iov,
+			 unsigned room);
+
+/* After `done` > 0 bytes were moved: is that less than the call moves before it returns, if it may
+ * block? transfer_goes_on also asks whether it may. */
+bool transfer_is_partial(const struct asys_call *call, uint64_t done);
 bool transfer_goes_on(const struct asys_call *call, uint64_t done);
 
 struct asys_queue;
 
 /*
- * The engine that has slot `i` gives it up: only a thread gives the call its exact meaning. Bytes that
- * were moved already (slot->result) make it impossible to start over; then they are the result.
+ * The engine that has slot `i` gives it up: only a thread gives the call its exact meaning. If bytes
+ * were moved already (slot->result), the thread does what the blocking call would have done after
+ * them, and the result is the sum.
  */
 void transfer_to_thread(struct asys_queue *q, uint32_t i);
+/* end.c: a slot that is `given` ends with `result` in a thread. Returns the result of the whole. */
+int64_t transfer_came_back(struct slot *slot, int64_t result);
 
 /* MSG_ flags of the call; those of a plain write or read are 0. */
 uint32_t transfer_flags(const struct asys_call *call);

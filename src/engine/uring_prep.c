@@ -192,8 +192,10 @@ static int check_in(struct io_uring_sqe *sqe, const struct asys_call *call,
 		return REFUSE;
 	if (flags & (MSG_OOB | MSG_ERRQUEUE))
 		return REFUSE;
-	/* Older kernels end a short MSG_WAITALL as it is; none looks at the time-out in between. */
-	if ((flags & MSG_WAITALL) && (!kernel_has(OP_SOCKET) || socket_has_timeout(sqe->fd, true)))
+	/* Older kernels end a short MSG_WAITALL as it is; none looks at the time-out in between. What is
+	 * looked at only would be looked at again instead of what comes after it. */
+	if ((flags & MSG_WAITALL) &&
+	    ((flags & MSG_PEEK) || !kernel_has(OP_SOCKET) || socket_has_timeout(sqe->fd, true)))
 		return REFUSE;
 	return flags & MSG_DONTWAIT ? 0 : PREP_WAITS | PREP_IN;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The one place where a call ends. */
+#include "engine/transfer.h"
 #include "sched/sched.h"
 
 /* Failure injection may hold an ended call back: it stays HANDED to nobody until its timer fires. */
@@ -30,6 +31,8 @@ void end(struct asys_queue *q, uint32_t i, int64_t result)
 	struct slot *slot = slot_at(q, i);
 	bool failed;
 
+	if (unlikely(slot->given))
+		result = transfer_came_back(slot, result);
 	if (unlikely(q->fault) && hold_back(q, i, result))
 		return;
 	if (unlikely(slot->chain) && chain_takes(q, i, result))
