@@ -14,10 +14,13 @@
  * receives cost nothing. ONESHOT keeps a busy descriptor that nobody waits for any more, or whose
  * waiters want only the other direction, from waking the sleeper over and over.
  *
+ * Who stops waiting before that (cancel, deadline) takes his wish out of the set.
+ *
  * Limits, inherent in naming files by descriptor: a descriptor that is closed while calls wait on it
- * drops out of the epoll set, and they wait until cancelled; if its number is then given to another
- * file and a new call waits on that, the old ones continue on the new file. The synchronous call
- * would have kept the old file. Nothing else is harmed.
+ * drops out of the epoll set, and they wait until cancelled, or until another call waits on the same
+ * number as another file: then they end with -EBADF. The synchronous call would have kept the old
+ * file. If that is open elsewhere, its entry stays in the set and cannot be taken out: its events are
+ * taken and thrown away.
  */
 #include "engine/ready.h"
 #include "engine/transfer.h"
@@ -28,7 +31,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-/* epoll says "writable" to some who then cannot write (datagrams to a full peer): after so many
+/* epoll says "writable" to some who then cannot write (datagrams to a full peer), and "readable" where
+ * only a call that may block finds out that there is an end (datagrams after shutdown): after so many
  * attempts in vain a thread does the waiting. */
 #define VAIN_MOST 3u
 #define EVENTS_AT_ONCE 64
@@ -38,13 +42,17 @@
 
 struct watch {
 	struct slot_list waiting[2]; /* enum ready_direction */
-	uint32_t known;		     /* the epoll set had it the last time */
+	uint32_t generation;	     /* of its entry: events of older ones are another file's */
+	bool known;		     /* the epoll set had it the last time */
+	bool armed;		     /* ... and will tell: it has told nothing since it was asked */
+	bool edge;		     /* ... of changes only */
 };
 
 struct ready {
 	struct watch *watch; /* by descriptor */
 	uint32_t room;
 	uint32_t outstanding;
+	bool stale; /* there may be entries of closed descriptors that are open elsewhere */
 	uint64_t polled_ns;
 };
 
@@ -76,7 +84,8 @@ static int make_room(struct ready *r, uint32_t fd)
 	for (uint32_t k = r->room; k < room; k++) {
 		list_init(&watch[k].waiting[READY_IN]);
 		list_init(&watch[k].waiting[READY_OUT]);
-		watch[k].known = 0;
+		watch[k].generation = 0;
+		watch[k].known = watch[k].armed = watch[k].edge = false;
 	}
 	r->watch = watch;
 	r->room = room;
@@ -94,34 +103,6 @@ static uint32_t events_wanted(const struct watch *w)
 	return events;
 }
 
-/*
- * Asks epoll for what the waiters of `fd` want. What the set knows may be outdated: a closed
- * descriptor leaves it silently, so a number may be unknown again; and even a wish that was asked
- * before must be asked again, since the number may mean another file now. 0; -EPERM: the file cannot
- * be waited for.
- */
-static int arm(struct asys_queue *q, uint32_t fd)
-{
-	struct watch *w = &q->ready->watch[fd];
-	struct epoll_event event = { .events = events_wanted(w) | EPOLLONESHOT, .data.u64 = fd };
-	int op = w->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-	int64_t err;
-
-	for (unsigned k = 0; k < 2; k++) {
-		err = raw_call(SYS_epoll_ctl, (uint64_t)q->epoll_fd, (uint64_t)op, fd,
-			       ptr_word(&event));
-		q->stats.traps++;
-		if (err == -EEXIST)
-			op = EPOLL_CTL_MOD;
-		else if (err == -ENOENT)
-			op = EPOLL_CTL_ADD;
-		else
-			break;
-	}
-	w->known = !err;
-	return (int)err;
-}
-
 static void unlink_slot(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
@@ -129,6 +110,84 @@ static void unlink_slot(struct asys_queue *q, uint32_t i)
 
 	list_remove(&w->waiting[ready_way(&slot->call)], q->pool.slots, i);
 	q->ready->outstanding--;
+}
+
+static int control(struct asys_queue *q, int op, uint32_t fd)
+{
+	struct watch *w = &q->ready->watch[fd];
+	struct epoll_event event = { .events = events_wanted(w) };
+
+	event.events |= w->edge ? EPOLLET : EPOLLONESHOT;
+	w->generation += op == EPOLL_CTL_ADD;
+	event.data.u64 = (uint64_t)w->generation << 32 | fd;
+	q->stats.traps++;
+	return (int)raw_call(SYS_epoll_ctl, (uint64_t)q->epoll_fd, (uint64_t)op, fd,
+			     ptr_word(&event));
+}
+
+/* The entry, which would still tell, is gone from this number; if the file is open elsewhere, it will
+ * tell though nobody can take the entry out any more. */
+static void lose_entry(struct ready *r, struct watch *w)
+{
+	r->stale |= w->armed;
+	w->known = w->armed = w->edge = false;
+}
+
+/* The number was closed and means another file now. Who waited for the old one (all but `i`) cannot
+ * reach it any more, and must not be served by the new one. */
+static void displace(struct asys_queue *q, uint32_t fd, uint32_t i)
+{
+	for (unsigned way = READY_IN; way <= READY_OUT; way++) {
+		uint32_t k = q->ready->watch[fd].waiting[way].head, next;
+
+		for (; k != NIL; k = next) {
+			int64_t done = slot_at(q, k)->result;
+
+			next = slot_at(q, k)->next;
+			if (k == i)
+				continue;
+			unlink_slot(q, k);
+			end(q, k, done ? done : -EBADF);
+		}
+	}
+}
+
+/*
+ * Asks epoll for what the waiters of `fd` want; `i` has come last, NIL: none has come. What the set
+ * knows may be outdated: a closed descriptor leaves it silently, so a number may be unknown again; and
+ * even a wish that was asked before must be asked again, since the number may mean another file now.
+ * 0; -EBADF: closed; -EPERM and others: the file cannot be waited for.
+ */
+static int arm(struct asys_queue *q, uint32_t fd, uint32_t i)
+{
+	struct watch *w = &q->ready->watch[fd];
+	int err = control(q, w->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd);
+
+	if (err == -ENOENT) {
+		lose_entry(q->ready, w);
+		displace(q, fd, i);
+		w = &q->ready->watch[fd];
+		if (!events_wanted(w))
+			return 0;
+		err = control(q, EPOLL_CTL_ADD, fd);
+	} else if (err == -EEXIST) {
+		err = control(q, EPOLL_CTL_MOD, fd);
+	}
+	w->known = w->armed = !err;
+	return err;
+}
+
+/* Nobody waits any more: an entry that would still tell would wake sleepers and loops for nothing, and
+ * for ever, since no event of it would be taken. */
+static void disarm(struct asys_queue *q, uint32_t fd)
+{
+	struct watch *w = &q->ready->watch[fd];
+
+	if (!w->armed || events_wanted(w))
+		return;
+	if (!control(q, EPOLL_CTL_DEL, fd))
+		w->armed = false;
+	lose_entry(q->ready, w);
 }
 
 /* It cannot be waited for. Nothing happened (`err`), or a thread goes on after what was moved. */
@@ -173,30 +232,60 @@ static int start(struct asys_queue *q, uint32_t i)
 	w = &q->ready->watch[fd];
 	list_push(&w->waiting[ready_way(&slot->call)], q->pool.slots, i);
 	q->ready->outstanding++;
-	err = arm(q, fd);
+	err = arm(q, fd, i);
 	if (!err)
 		return 0;
 	unlink_slot(q, i);
+	disarm(q, fd);
 	return stop(q, i, -EOPNOTSUPP);
 }
 
+/* What lets a transfer of this direction go on, as epoll says it. */
+static uint32_t events_of(enum ready_direction way)
+{
+	return way == READY_IN ? EPOLLIN | EPOLLRDHUP | EPOLLHUP : EPOLLOUT | EPOLLHUP;
+}
+
+/* Is it still said to be ready, after an attempt that found nothing? Not if somebody else was faster. */
+static bool still_ready(struct asys_queue *q, int fd, enum ready_direction way)
+{
+	struct pollfd pfd = { .fd = fd, .events = (short)events_of(way) };
+	struct timespec now = { 0, 0 };
+	const uint64_t arg[6] = { ptr_word(&pfd), 1, ptr_word(&now), 0, 0, 0 };
+
+	q->stats.traps++;
+	return raw_syscall(SYS_ppoll, arg) == 1 && (pfd.revents & pfd.events);
+}
+
+/* What taking one event did. */
+struct taken {
+	unsigned ended;
+	bool moved; /* bytes of one that goes on waiting */
+};
+
 /* True: the slot stays, and so do those behind it. */
 static bool attempt_again(struct asys_queue *q, uint32_t i, enum ready_direction way,
-			  uint32_t events)
+			  uint32_t events, struct taken *taken)
 {
 	struct slot *slot = slot_at(q, i);
 	int64_t before = slot->result, result;
 	enum ready_outcome outcome = ready_try(slot, events, &result, &q->stats.traps);
 
 	if (outcome == READY_WAIT) {
-		if (slot->result != before)
+		bool vain = slot->result == before;
+
+		taken->moved |= !vain;
+		if (!vain || !(events & events_of(way)))
 			slot->aux = 0;
-		else if (way == READY_OUT && ++slot->aux > VAIN_MOST)
-			outcome = READY_REFUSE;
-		if (outcome == READY_WAIT)
+		else if (++slot->aux <= VAIN_MOST)
+			return true;
+		else if (!still_ready(q, (int)slot->call.arg[0], way))
+			slot->aux = 0;
+		if (!slot->aux)
 			return true;
 	}
 	unlink_slot(q, i);
+	taken->ended++;
 	if (outcome == READY_DONE)
 		end(q, i, result);
 	else
@@ -204,43 +293,65 @@ static bool attempt_again(struct asys_queue *q, uint32_t i, enum ready_direction
 	return false;
 }
 
-static unsigned attempt_all(struct asys_queue *q, uint32_t fd, enum ready_direction way,
-			    uint32_t events)
+static void attempt_all(struct asys_queue *q, uint32_t fd, enum ready_direction way,
+			uint32_t events, struct taken *taken)
 {
-	unsigned n = 0;
-	uint32_t i;
+	/* Those that come meanwhile have their turn later, so that others have theirs. */
+	uint32_t most = q->ready->outstanding, i;
 
 	/* The table may move when an end starts something: look it up each time. */
-	while ((i = q->ready->watch[fd].waiting[way].head) != NIL) {
+	while (most-- && (i = q->ready->watch[fd].waiting[way].head) != NIL) {
 		/* One thread for one connection: the next waits for its own. */
 		bool one = ready_is_accept(&slot_at(q, i)->call);
 
-		if (attempt_again(q, i, way, events))
-			break;
-		n++;
-		if (one)
+		if (attempt_again(q, i, way, events, taken) || one)
 			break;
 	}
-	return n;
+}
+
+/*
+ * After an event: what is still waited for is asked for again. If epoll has told of nothing but an
+ * error, and none of the waiters got it (the socket's queue of errors, which nobody reads), asking
+ * again would bring the same event at once: from then on only changes are asked for, and each brings
+ * one event, without being asked again.
+ */
+static void ask_again(struct asys_queue *q, uint32_t fd, uint32_t events, struct taken *taken)
+{
+	struct watch *w = &q->ready->watch[fd];
+
+	if (!events_wanted(w)) {
+		disarm(q, fd);
+		return;
+	}
+	if (events == EPOLLERR && !taken->ended && !taken->moved) {
+		if (w->edge)
+			return;
+		w->edge = true;
+	}
+	if (arm(q, fd, NIL) == -EBADF) {
+		/* Closed under its waiters; let them find out as a new call would. */
+		attempt_all(q, fd, READY_IN, events, taken);
+		attempt_all(q, fd, READY_OUT, events, taken);
+	}
 }
 
 static unsigned take_event(struct asys_queue *q, uint32_t fd, uint32_t events)
 {
-	const uint32_t over = EPOLLERR | EPOLLHUP;
-	unsigned n = 0;
+	struct watch *w = &q->ready->watch[fd];
+	struct taken taken = { 0 };
 
-	if (fd >= q->ready->room)
-		return 0;
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI | over))
-		n += attempt_all(q, fd, READY_IN, events);
-	if (events & (EPOLLOUT | over))
-		n += attempt_all(q, fd, READY_OUT, events);
-	if (events_wanted(&q->ready->watch[fd]) && arm(q, fd) == -EBADF) {
-		/* Closed under its waiters; let them find out as a new call would. */
-		n += attempt_all(q, fd, READY_IN, events);
-		n += attempt_all(q, fd, READY_OUT, events);
-	}
-	return n;
+	w->armed = w->edge;
+	if (events & (events_of(READY_IN) | EPOLLERR))
+		attempt_all(q, fd, READY_IN, events, &taken);
+	if (events & (events_of(READY_OUT) | EPOLLERR))
+		attempt_all(q, fd, READY_OUT, events, &taken);
+	ask_again(q, fd, events, &taken);
+	return taken.ended;
+}
+
+bool ready_listens(const struct asys_queue *q)
+{
+	return q->ready && (q->ready->outstanding || q->ready->stale);
 }
 
 unsigned ready_poll(struct asys_queue *q)
@@ -248,10 +359,12 @@ unsigned ready_poll(struct asys_queue *q)
 	struct epoll_event events[EVENTS_AT_ONCE];
 	struct ready *r = q->ready;
 	unsigned n = 0;
+	uint32_t rounds;
 	int got;
 
-	if (!r || !r->outstanding)
+	if (!ready_listens(q))
 		return 0;
+	rounds = r->outstanding / EVENTS_AT_ONCE + 1;
 	do {
 		const uint64_t arg[6] = {
 			(uint64_t)q->epoll_fd, ptr_word(events), EVENTS_AT_ONCE, 0, 0, 8
@@ -259,10 +372,13 @@ unsigned ready_poll(struct asys_queue *q)
 
 		got = (int)raw_syscall(SYS_epoll_pwait, arg);
 		q->stats.traps++;
-		for (int k = 0; k < got; k++)
-			if (events[k].data.u64 < r->room)
-				n += take_event(q, (uint32_t)events[k].data.u64, events[k].events);
-	} while (got == EVENTS_AT_ONCE && r->outstanding);
+		for (int k = 0; k < got; k++) {
+			uint32_t fd = (uint32_t)events[k].data.u64;
+
+			if (fd < r->room && r->watch[fd].generation == events[k].data.u64 >> 32)
+				n += take_event(q, fd, events[k].events);
+		}
+	} while (got == EVENTS_AT_ONCE && --rounds);
 	r->polled_ns = clock_now();
 	return n;
 }
@@ -285,6 +401,7 @@ static void ready_cancel(struct asys_queue *q, uint32_t i)
 	int64_t done = slot_at(q, i)->result;
 
 	unlink_slot(q, i);
+	disarm(q, (uint32_t)slot_at(q, i)->call.arg[0]);
 	end(q, i, done ? done : -ECANCELED);
 }
 

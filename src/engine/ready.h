@@ -19,6 +19,9 @@ int ready_wait(struct asys_queue *q, uint64_t when_ns);
  * but without reap's restraint. */
 unsigned ready_poll(struct asys_queue *q);
 
+/* The epoll set may have events for ready_poll to take, also when nothing is outstanding. */
+bool ready_listens(const struct asys_queue *q);
+
 /* ready_try.c */
 enum ready_direction { READY_IN, READY_OUT };
 

@@ -279,6 +279,8 @@ void user_wait_begin(struct asys_queue *q)
 
 void user_wait_end(struct asys_queue *q)
 {
+	if (unlikely(ready_listens(q) && !engine_ready.outstanding(q)))
+		ready_poll(q); /* nobody else takes what would make the descriptor poll for ever */
 	if (!q->user_armed)
 		return;
 	if (bell_disarm(&q->bell))
