@@ -32,7 +32,33 @@
 
 /* Completions. */
 
-/* The same call once more; a thread's if the ring cannot take it. */
+/* What the system call would do where the ring waits. */
+enum look { LOOK_WAITS, LOOK_FAILS, LOOK_DIFFERS };
+
+static enum look look(struct asys_queue *q, const struct asys_call *call, uint32_t prep)
+{
+	int fd = (int)call->arg[0];
+
+	q->stats.traps++;
+	if (fd_is_nonblocking(fd))
+		return LOOK_FAILS;
+	if (!(prep & (PREP_IN | PREP_OUT)))
+		return LOOK_WAITS;
+	q->stats.traps++;
+	return socket_has_timeout(fd, prep & PREP_IN) ? LOOK_DIFFERS : LOOK_WAITS;
+}
+
+static void to_thread(struct asys_queue *q, uint32_t i)
+{
+	q->uring->outstanding--;
+	transfer_to_thread(q, i);
+}
+
+/*
+ * The same call, or what is left of it, once more: a thread's if the ring cannot take it. A piece begins
+ * with nothing asked of it. Cancel entries that were put before it are looked at by the kernel before,
+ * so they cannot hit it though they carry the same id.
+ */
 void ring_start_again(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
@@ -41,8 +67,9 @@ void ring_start_again(struct asys_queue *q, uint32_t i)
 	struct io_uring_sqe entry;
 	bool fits;
 
+	slot->aux &= ~(uint32_t)(URING_CANCEL_SENT | URING_FRESH | URING_NONBLOCK | URING_RECALLED);
 	if (ring_is_foreign(u)) {
-		slot->aux &= ~(uint32_t)(URING_IN_RING | URING_CANCEL_SENT);
+		slot->aux &= ~(uint32_t)URING_IN_RING;
 		slot->aux |= URING_PARKED;
 		list_push(&u->parked, q->pool.slots, i);
 		u->parked_count++;
@@ -51,6 +78,9 @@ void ring_start_again(struct asys_queue *q, uint32_t i)
 	memset(&entry, 0, sizeof(entry));
 	if (!done) {
 		fits = uring_prep(&entry, &slot->call, &u->kinds) >= 0;
+		/* It may never have been looked at; and it is rare. */
+		if (slot->aux & PREP_WAITS)
+			fits = fits && look(q, &slot->call, slot->aux) == LOOK_WAITS;
 	} else {
 		fits = transfer_rest(&slot->call, done, &addr, &size);
 		if (fits)
@@ -58,8 +88,7 @@ void ring_start_again(struct asys_queue *q, uint32_t i)
 	}
 	if (fits && !q->uring_off && !u->dead && ring_put(q, i, &entry))
 		return;
-	u->outstanding--;
-	transfer_to_thread(q, i);
+	to_thread(q, i);
 }
 
 static bool may_retry(uint32_t nr)
@@ -69,11 +98,26 @@ static bool may_retry(uint32_t nr)
 	return info && (info->traits & ASYS_TRAIT_RETRY);
 }
 
+/* The engine itself called it back, since the system call would not have waited as the ring does. */
+static bool called_back(struct asys_queue *q, uint32_t i, int64_t *result)
+{
+	struct slot *slot = slot_at(q, i);
+
+	if (slot->aux & URING_NONBLOCK) {
+		if (!slot->result)
+			*result = raw_syscall(slot->call.nr, slot->call.arg);
+		return false;
+	}
+	to_thread(q, i);
+	return true;
+}
+
 /* An error that is not the call's result. True: it was dealt with. */
 static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 {
 	struct slot *slot = slot_at(q, i);
 	uint32_t flags = slot->aux;
+	bool again = may_retry(slot->call.nr);
 
 	if (*result == -ETIME && (flags & PREP_TIMER)) {
 		*result = 0;
@@ -82,33 +126,33 @@ static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 	/* The kernel's own codes for "interrupted, to be restarted" (512..516) escape here: on its
 	 * worker threads there is no return to user space that would translate them. */
 	if (*result <= -512 && *result >= -516)
-		*result = -EINTR;
+		*result = flags & URING_CANCEL ? -ECANCELED : -EINTR;
 	if (*result != -ECANCELED && *result != -EINTR)
+		return false;
+	/* What may have had an effect before it was interrupted says so. */
+	if (*result == -EINTR && !again)
 		return false;
 	if (flags & URING_CANCEL) {
 		*result = -ECANCELED;
 		return false;
 	}
-	if (*result == -EINTR) {
-		if (slot->result || !may_retry(slot->call.nr))
-			return false;
-		ring_start_again(q, i);
-		return true;
-	}
-	if (flags & URING_NONBLOCK) {
-		if (!slot->result)
-			*result = raw_syscall(slot->call.nr, slot->call.arg);
-		return false;
-	}
-	if (flags & URING_TIMED) {
-		q->uring->outstanding--;
-		transfer_to_thread(q, i);
-		return true;
-	}
-	if ((flags & PREP_ECANCELED) && !ring_is_foreign(q->uring))
+	if (flags & (URING_NONBLOCK | URING_RECALLED))
+		return called_back(q, i, result);
+	if (*result == -ECANCELED && (flags & PREP_ECANCELED) && !ring_is_foreign(q->uring))
 		return false;
 	ring_start_again(q, i);
 	return true;
+}
+
+/* A short transfer that the blocking call would have gone on with. */
+static void go_on(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+
+	if ((slot->aux & PREP_OUT) && socket_has_timeout((int)slot->call.arg[0], false))
+		to_thread(q, i);
+	else
+		ring_start_again(q, i);
 }
 
 /* True: the call has ended. */
@@ -129,7 +173,7 @@ static bool complete(struct asys_queue *q, uint32_t i, int64_t result)
 		result = slot->result;
 		if (unlikely(result && !(slot->aux & (URING_CANCEL | URING_NONBLOCK)) &&
 			     transfer_goes_on(&slot->call, (uint64_t)result))) {
-			ring_start_again(q, i);
+			go_on(q, i);
 			return false;
 		}
 	}
@@ -211,8 +255,8 @@ static void cancel(struct asys_queue *q, uint32_t i)
 		return;
 	}
 	ask_cancel(q, i, URING_CANCEL);
-	/* Another thread may sleep in the ring, and would not look before something ends. */
-	if (queue_shared(q))
+	/* Another thread, or the program's own loop, may sleep until something ends. */
+	if (queue_shared(q) || q->fd_wanted)
 		ring_submit(q);
 }
 
@@ -224,27 +268,18 @@ static void pay_owed(struct asys_queue *q)
 		struct slot *slot = slot_at(q, i);
 
 		if (slot->state == SLOT_HANDED && slot->engine == ASYS_ENGINE_URING &&
-		    (slot->aux & (URING_CANCEL | URING_NONBLOCK | URING_TIMED)))
+		    (slot->aux & (URING_CANCEL | URING_NONBLOCK | URING_RECALLED)))
 			ask_cancel(q, i, 0);
 	}
 }
 
-/* Would the system call wait as the ring does? */
 static void look_at(struct asys_queue *q, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
-	int fd = (int)slot->call.arg[0];
+	const struct slot *slot = slot_at(q, i);
+	enum look found = look(q, &slot->call, slot->aux);
 
-	q->stats.traps++;
-	if (fd_is_nonblocking(fd)) {
-		ask_cancel(q, i, URING_NONBLOCK);
-		return;
-	}
-	if (!(slot->aux & (PREP_IN | PREP_OUT)))
-		return;
-	q->stats.traps++;
-	if (socket_has_timeout(fd, slot->aux & PREP_IN))
-		ask_cancel(q, i, URING_TIMED);
+	if (found != LOOK_WAITS)
+		ask_cancel(q, i, found == LOOK_FAILS ? URING_NONBLOCK : URING_RECALLED);
 }
 
 static void look_at_fresh(struct asys_queue *q)
@@ -265,16 +300,6 @@ static void look_at_fresh(struct asys_queue *q)
 
 /* The engine. */
 
-static bool must_look_first(const struct uring *u, int prep, const struct slot *slot)
-{
-	int fd = (int)slot->call.arg[0];
-
-	if (!u->sqpoll || !(prep & PREP_WAITS))
-		return false;
-	return fd_is_nonblocking(fd) ||
-	       ((prep & (PREP_IN | PREP_OUT)) && socket_has_timeout(fd, prep & PREP_IN));
-}
-
 static int start(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
@@ -290,7 +315,7 @@ static int start(struct asys_queue *q, uint32_t i)
 	if (prep < 0)
 		return prep;
 	/* The kernel's polling thread tries on its own time, so nothing can be looked at after. */
-	if (must_look_first(u, prep, slot))
+	if (u->sqpoll && (prep & PREP_WAITS) && look(q, &slot->call, (uint32_t)prep) != LOOK_WAITS)
 		return -EOPNOTSUPP;
 	/* The thread that waits for a timerfd may exit, and then -ECANCELED has two meanings. */
 	if ((prep & PREP_ECANCELED) && !u->owned)
@@ -313,10 +338,11 @@ static void flush(struct asys_queue *q)
 {
 	struct uring *u = q->uring;
 
-	if (!u || u->dead || !io_uring_sq_ready(&u->ring) || ring_is_foreign(u))
+	if (!u || u->dead || !(io_uring_sq_ready(&u->ring) | u->fresh_count) || ring_is_foreign(u))
 		return;
 	q->stats.batches++;
 	ring_submit(q);
+	/* Also if somebody else has submitted them meanwhile. */
 	if (u->fresh_count) {
 		ring_completions(q);
 		look_at_fresh(q);

@@ -24,7 +24,7 @@
 #define URING_CANCEL (1u << 18) /* the user asked */
 #define URING_CANCEL_SENT (1u << 19)
 #define URING_NONBLOCK (1u << 20) /* called back: the descriptor is O_NONBLOCK */
-#define URING_TIMED (1u << 21)	  /* called back: the socket has a time-out */
+#define URING_RECALLED (1u << 21) /* called back: a thread does it, with a time-out for instance */
 #define URING_PARKED (1u << 22)	  /* out of the old owner's ring, to be started again */
 
 /* Kinds of files seen since the last submit: many calls of a batch go to one descriptor. */

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -314,6 +315,79 @@ SCRIPT(nobody_reads)
 SCRIPT(datagrams)
 SCRIPT(connections)
 
+/*
+ * The peer takes a part and then no more: SO_SNDTIMEO holds for every piece of what is sent, and what
+ * is asked to end ends, whichever piece is on its way.
+ */
+struct taker {
+	int fd;
+	size_t part;
+	uint32_t done;
+};
+
+static void *take_part(void *arg)
+{
+	static char buf[65536];
+	struct taker *taker = arg;
+	ssize_t n = 1;
+
+	for (size_t got = 0; got < taker->part && n > 0; got += (size_t)n)
+		n = recv(taker->fd, buf, sizeof(buf), 0);
+	__atomic_store_n(&taker->done, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void stop_output(struct asys_queue *q, size_t part, bool timed)
+{
+	struct taker taker = { .part = part };
+	struct asys_event event;
+	pthread_t thread;
+	int64_t sent;
+	asys_id id;
+	int fd[2], n = 0;
+
+	make_pair(SOCK_STREAM, fd);
+	taker.fd = fd[1];
+	if (timed)
+		set_timeout(fd[0], SO_SNDTIMEO);
+	id = submit(q, SYS_sendto, fd[0], big, BIG, MSG_NOSIGNAL, 0, 0);
+	check_eq(pthread_create(&thread, NULL, take_part, &taker), 0);
+	if (timed) {
+		sent = result_of(q, id);
+		shutdown(fd[0], SHUT_RDWR);
+	} else {
+		while (!n && !__atomic_load_n(&taker.done, __ATOMIC_ACQUIRE))
+			n = asys_queue_get_many(q, &event, 1, 1, 1000000);
+		check_eq(n, 0);
+		check_eq(asys_queue_cancel(q, id), 0);
+		sent = result_of(q, id);
+	}
+	check(sent > 0 && sent < BIG);
+	pthread_join(thread, NULL);
+	close_both(fd);
+	progress();
+}
+
+static void test_output_stops(void **state)
+{
+	struct asys_queue *q = open_queue();
+	uint32_t random = 1;
+	int idle[2];
+	asys_id id;
+	char byte;
+
+	(void)state;
+	/* so that the send is not alone, or it would run in this thread */
+	make_pair(SOCK_STREAM, idle);
+	id = submit(q, SYS_read, idle[0], &byte, 1);
+	for (unsigned k = 0; k < iterations(600); k++)
+		stop_output(q, next_random(&random) % (BIG / 2), k % 2);
+	check_eq(asys_queue_cancel(q, id), 0);
+	check_eq(result_of(q, id), -ECANCELED);
+	asys_queue_close(q);
+	close_both(idle);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +395,7 @@ int main(int argc, char **argv)
 		contract(test_input_ends_early), contract(test_output_goes_on),
 		contract(test_output_is_full),	 contract(test_nobody_reads),
 		contract(test_datagrams),	 contract(test_connections),
+		contract(test_output_stops),
 	};
 
 	return group(tests, argc, argv);
