@@ -97,8 +97,16 @@ static int make_ring(struct asys_queue *q, struct uring *u)
 	owned_set(u->owned, u->ring.ring_fd);
 	u->sqpoll = p.flags & IORING_SETUP_SQPOLL;
 	q->ring_watched = false;
-	if (q->epoll_fd >= 0)
-		queue_epoll(q);
+	/* A loop that polls would never hear of this ring without a descriptor for its news. */
+	if (q->epoll_fd >= 0 && queue_epoll(q) < 0 && q->fd_wanted) {
+		owned_free(u->owned);
+		u->owned = NULL;
+		io_uring_queue_exit(&u->ring);
+		if (u->news_fd >= 0)
+			close(u->news_fd);
+		u->news_fd = -1;
+		return -EMFILE;
+	}
 	return 0;
 }
 

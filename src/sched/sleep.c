@@ -198,11 +198,14 @@ static void user_signal(struct asys_queue *q)
 
 int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 {
-	uint32_t kinds;
+	uint32_t kinds, before = q->nlist[LIST_START] + q->nended;
 	bool risky;
 	int err;
 
 	flush_engines(q);
+	/* Something has ended on that way, or the ring gave it back. */
+	if (unlikely(q->nlist[LIST_START] + q->nended != before))
+		return 0;
 	if (unlikely(q->rescue))
 		rescue_off(q); /* its signal must not end the sleep as one of the program's would */
 	if (unlikely(q->fd_wanted))
