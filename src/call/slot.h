@@ -93,6 +93,7 @@ struct slot {
 			uint8_t own_thread : 1; /* hung once in a waiter: runs on a thread */
 			uint8_t chain : 2;	/* enum slot_chain */
 			uint8_t given : 2;	/* enum slot_given */
+			uint8_t no_ring : 1;	/* io_uring could not serve it */
 		};
 		uint64_t state_word; /* all of these, set by one store */
 	};

@@ -29,6 +29,7 @@
 #include <sys/socket.h>
 
 #define OP_CANCEL 14
+#define RWF_NOWAIT_BIT 0x8
 
 /* Completions. */
 
@@ -91,6 +92,40 @@ void ring_start_again(struct asys_queue *q, uint32_t i)
 	to_thread(q, i);
 }
 
+/* The ring cannot serve this call, however often it is asked: the other engines. */
+static void without_ring(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+
+	if (slot->result) {
+		to_thread(q, i);
+		return;
+	}
+	q->uring->outstanding--;
+	slot->aux = 0;
+	slot->engine = ASYS_ENGINE_AUTO;
+	slot->no_ring = 1;
+	list_add(q, i, LIST_START);
+}
+
+/*
+ * Once more, but not for ever: the kernel also ends with -ECANCELED what would need a worker thread
+ * that it cannot start (the limit of processes), and says so each time.
+ */
+static void try_again(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+
+	if (ring_is_foreign(q->uring)) {
+		ring_start_again(q, i);
+	} else if (slot->aux >= URING_TRY * TRIES_MOST) {
+		without_ring(q, i);
+	} else {
+		slot->aux += URING_TRY;
+		ring_start_again(q, i);
+	}
+}
+
 static bool may_retry(uint32_t nr)
 {
 	const struct asys_syscall_info *info = asys_syscall_info(nr);
@@ -112,6 +147,21 @@ static bool called_back(struct asys_queue *q, uint32_t i, int64_t *result)
 	return true;
 }
 
+static bool asks_not_to_wait(const struct asys_call *call)
+{
+	return (call->nr == SYS_preadv2 || call->nr == SYS_pwritev2) &&
+	       (call->arg[5] & RWF_NOWAIT_BIT);
+}
+
+/* The ring is short of something that the system call does not need, or refuses to wait. */
+static bool is_rings_own(const struct slot *slot, int64_t result)
+{
+	if (!(slot->aux & PREP_WAITS) || (slot->aux & (URING_CANCEL | URING_NONBLOCK)))
+		return false;
+	return result == -ENOMEM || (result == -EAGAIN && !asks_not_to_wait(&slot->call) &&
+				     !fd_is_nonblocking((int)slot->call.arg[0]));
+}
+
 /* An error that is not the call's result. True: it was dealt with. */
 static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 {
@@ -122,6 +172,10 @@ static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 	if (*result == -ETIME && (flags & PREP_TIMER)) {
 		*result = 0;
 		return false;
+	}
+	if (unlikely(is_rings_own(slot, *result))) {
+		without_ring(q, i);
+		return true;
 	}
 	/* The kernel's own codes for "interrupted, to be restarted" (512..516) escape here: on its
 	 * worker threads there is no return to user space that would translate them. */
@@ -140,7 +194,7 @@ static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 		return called_back(q, i, result);
 	if (*result == -ECANCELED && (flags & PREP_ECANCELED) && !ring_is_foreign(q->uring))
 		return false;
-	ring_start_again(q, i);
+	try_again(q, i);
 	return true;
 }
 

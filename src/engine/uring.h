@@ -26,6 +26,8 @@
 #define URING_NONBLOCK (1u << 20) /* called back: the descriptor is O_NONBLOCK */
 #define URING_RECALLED (1u << 21) /* called back: a thread does it, with a time-out for instance */
 #define URING_PARKED (1u << 22)	  /* out of the old owner's ring, to be started again */
+#define URING_TRY (1u << 28)	  /* counts, in the highest bits, starts in vain */
+#define TRIES_MOST 3u
 
 /* Kinds of files seen since the last submit: many calls of a batch go to one descriptor. */
 #define KIND_CACHE 64

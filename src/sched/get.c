@@ -129,6 +129,8 @@ ASYS_API int asys_queue_flush(struct asys_queue *q)
 		start_all(q);
 	share_all(q);
 	flush_engines(q);
+	if (unlikely(q->nlist[LIST_START]))
+		start_all(q); /* what the ring gave back */
 	queue_leave(q);
 	return 0;
 }

@@ -42,14 +42,24 @@ static bool ring_is_crowded(const struct asys_queue *q, const struct asys_call *
 	       engine_uring.outstanding(q) >= RING_CROWDED && ready_takes(call);
 }
 
-/* No thread can be had at all. What cannot block for ever is run late rather than never; the rest waits
- * in epoll if it can, or ends with the error that a thread ends with that cannot be started. */
+static bool cannot_block(const struct asys_call *call)
+{
+	const struct asys_syscall_info *info = asys_syscall_info(call->nr);
+
+	return info && info->block != ASYS_BLOCK_FOREVER && !may_hang(call);
+}
+
+/* No thread can be had at all. What cannot block for ever is run late rather than never; an open by the
+ * waiter, who leaves it if it hangs; the rest waits in epoll if it can, or ends with the error that a
+ * thread ends with that cannot be started. */
 static int start_without_thread(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
 
-	if (slot->lane == LANE_QUICK || slot->call.nr == CALL_CHAIN)
+	if (slot->lane == LANE_QUICK || slot->call.nr == CALL_CHAIN || cannot_block(&slot->call))
 		run_here(q, i);
+	else if (may_hang(&slot->call) && !slot->own_thread && !queue_shared(q))
+		unpop(q, i, LIST_QUICK);
 	else if (!ready_takes(&slot->call) || hand_to(q, &engine_ready, ASYS_ENGINE_READY, i))
 		end(q, i, -EAGAIN);
 	return 0;
@@ -67,7 +77,8 @@ static int start_one(struct asys_queue *q, uint32_t i)
 		end(q, i, slot->result);
 		return 0;
 	}
-	if (route == ROUTE_URING && !q->uring_off && !ring_is_crowded(q, &slot->call)) {
+	if (route == ROUTE_URING && !q->uring_off && !slot->no_ring &&
+	    !ring_is_crowded(q, &slot->call)) {
 		err = hand_to(q, &engine_uring, ASYS_ENGINE_URING, i);
 		if (!err || err == -EAGAIN)
 			return err;
@@ -152,21 +163,23 @@ static void run_home(struct asys_queue *q)
 
 void start_all(struct asys_queue *q)
 {
+	bool room = true;
 	uint32_t i;
 
 	if (!context_check(q))
 		return;
 	if (q->nlist[LIST_HOME] && (!q->driver_on || thread_number() != q->driver_number))
 		run_home(q);
-	q->blocked = false;
-	while (context_check(q) && (i = list_take(q, LIST_START)) != NIL) {
-		if (start_one(q, i)) {
-			unpop(q, i, LIST_START);
-			q->blocked = true;
-			break;
+	/* Again, where the ring gave something back that it cannot serve. */
+	do {
+		while (room && context_check(q) && (i = list_take(q, LIST_START)) != NIL) {
+			room = !start_one(q, i);
+			if (!room)
+				unpop(q, i, LIST_START);
 		}
-	}
-	flush_engines(q);
+		flush_engines(q);
+	} while (room && q->nlist[LIST_START] && context_check(q));
+	q->blocked = !room;
 }
 
 void flush_engines(struct asys_queue *q)

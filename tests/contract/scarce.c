@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contract: where the system's limits are reached while a queue works, every call still ends: as it
+ * would have, by a slower way, or with the error of a thread that cannot be had. Nothing hangs.
+ */
+#include "support.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define NOBODY 65534
+
+static uint32_t flags_of(const void *arg)
+{
+	return arg ? *(const uint32_t *)arg : 0;
+}
+
+/* The user has one process and may have no further thread: also not those of the kernel's ring. */
+static void one_process(void)
+{
+	const struct rlimit one = { 1, 1 };
+
+	check_eq(setgroups(0, NULL), 0);
+	check_eq(setresgid(NOBODY, NOBODY, NOBODY), 0);
+	check_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
+	check_eq(setrlimit(RLIMIT_NPROC, &one), 0);
+}
+
+/* What waits for bytes of a pipe needs no thread, nor does a pipe that has them. */
+static void pipes_work(struct asys_queue *q)
+{
+	char bytes[4];
+	asys_id id;
+	int fd[2];
+
+	make_pipe(fd);
+	id = submit(q, SYS_read, fd[0], bytes, sizeof(bytes));
+	check_eq(asys_queue_flush(q), 0);
+	check_eq(write(fd[1], "abc", 3), 3);
+	check_one_of(result_of(q, id), 3, -EAGAIN);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+/* What only a thread could wait for says that there is none. */
+static void copies_end(struct asys_queue *q)
+{
+	int from[2], to[2];
+	asys_id id;
+
+	make_pipe(from);
+	make_pipe(to);
+	check_eq(write(from[1], "abcabc", 6), 6);
+	id = submit(q, SYS_tee, from[0], to[1], 3, 0);
+	check_one_of(result_of(q, id), 3, -EAGAIN);
+	id = submit(q, SYS_splice, from[0], NULL, to[1], NULL, 3, 0);
+	submit(asys_quiet(q), SYS_getppid, 0);
+	check_one_of(result_of(q, id), 3, -EAGAIN);
+	close(from[0]);
+	close(from[1]);
+	close(to[0]);
+	close(to[1]);
+}
+
+/* What cannot block for ever works, thread or not. */
+static void names_work(struct asys_queue *q)
+{
+	static struct statx x;
+	int file = memory_file();
+	asys_id id[6];
+	int64_t fd;
+
+	id[0] = submit(q, SYS_statx, AT_FDCWD, "/", 0, STATX_MODE, &x);
+	id[1] = submit(q, SYS_mkdirat, AT_FDCWD, "/nonexistent/x", 0700);
+	id[2] = submit(q, SYS_fsync, file);
+	id[3] = submit(q, SYS_fallocate, file, 0, 0, 4096);
+	id[4] = submit(q, SYS_unlinkat, AT_FDCWD, "/nonexistent/x", 0);
+	id[5] = submit(q, SYS_pwrite64, file, "abc", 3, 0);
+	check_eq(result_of(q, id[0]), 0);
+	check_eq(result_of(q, id[1]), -ENOENT);
+	check_eq(result_of(q, id[2]), 0);
+	check_eq(result_of(q, id[3]), 0);
+	check_eq(result_of(q, id[4]), -ENOENT);
+	check_eq(result_of(q, id[5]), 3);
+	id[0] = submit(q, SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+	fd = result_of(q, id[0]);
+	check(fd >= 0);
+	close((int)fd);
+	close(file);
+}
+
+static int without_threads(void *arg)
+{
+	struct asys_queue *q;
+
+	one_process();
+	q = open_depth(64, flags_of(arg));
+	for (unsigned k = 0; k < 20; k++) {
+		names_work(q);
+		pipes_work(q);
+		copies_end(q);
+		progress();
+	}
+	asys_queue_close(q);
+	return 0;
+}
+
+static void test_no_thread(void **state)
+{
+	(void)state;
+	root_or_skip();
+	check_child(without_threads, NULL);
+}
+
+static void test_no_thread_shared(void **state)
+{
+	uint32_t flags = ASYS_QUEUE_SHARED;
+
+	(void)state;
+	root_or_skip();
+	check_child(without_threads, &flags);
+}
+
+/* The same opens, in a queue that only its one user drives. */
+static int open_without_threads(void *arg)
+{
+	struct asys_queue *q;
+	int64_t fd;
+
+	(void)arg;
+	one_process();
+	q = open_queue();
+	for (unsigned k = 0; k < 20; k++) {
+		asys_id id =
+			submit(q, SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY | O_CLOEXEC, 0);
+
+		submit(asys_quiet(q), SYS_getppid, 0);
+		fd = result_of(q, id);
+		check(fd >= 0);
+		close((int)fd);
+	}
+	asys_queue_close(q);
+	return 0;
+}
+
+static void test_no_thread_open(void **state)
+{
+	(void)state;
+	root_or_skip();
+	check_child(open_without_threads, NULL);
+}
+
+/* No descriptor is left from the n-th on: the queue works with those that it could have. */
+static int without_descriptors(void *arg)
+{
+	struct rlimit few;
+	unsigned more = 0;
+	char bytes[2];
+	int fd[2];
+
+	make_pipe(fd);
+	for (; more < 6; more++) {
+		struct asys_queue *q;
+		asys_id id[2];
+
+		few = (struct rlimit){ (rlim_t)fd[1] + 1 + more, 4096 };
+		check_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+		q = open_depth(64, flags_of(arg));
+		id[0] = submit(q, SYS_read, fd[0], &bytes[0], 1);
+		id[1] = submit(q, SYS_read, fd[0], &bytes[1], 1);
+		check_eq(asys_queue_flush(q), 0);
+		check_eq(write(fd[1], "ab", 2), 2);
+		check_eq(result_of(q, id[0]), 1);
+		check_eq(result_of(q, id[1]), 1);
+		id[0] = submit(q, SYS_read, fd[0], &bytes[0], 1);
+		check_eq(asys_queue_flush(q), 0);
+		check_eq(asys_queue_cancel(q, id[0]), 0);
+		check_eq(result_of(q, id[0]), -ECANCELED);
+		asys_queue_close(q);
+		progress();
+	}
+	close(fd[0]);
+	close(fd[1]);
+	return 0;
+}
+
+static void test_no_descriptor(void **state)
+{
+	uint32_t shared = ASYS_QUEUE_SHARED, driver = ASYS_QUEUE_DRIVER;
+
+	(void)state;
+	check_child(without_descriptors, NULL);
+	check_child(without_descriptors, &shared);
+	check_child(without_descriptors, &driver);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		contract(test_no_thread),
+		contract(test_no_thread_shared),
+		contract(test_no_thread_open),
+		contract(test_no_descriptor),
+	};
+
+	return group(tests, argc, argv);
+}
