@@ -229,6 +229,18 @@ bool engine_forced(const char *name)
 	return forced && !strcmp(forced, name);
 }
 
+void private_or_skip(const char *why)
+{
+	if (driver_is("thread") || driver_is("shared"))
+		skip_because(why);
+}
+
+void uncollected_or_skip(const char *why)
+{
+	if (driver_is("fd"))
+		skip_because(why);
+}
+
 asys_id submit_words(struct asys_queue *queue, uint32_t nr, uint32_t flags, uint64_t a, uint64_t b,
 		     uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {

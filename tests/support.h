@@ -20,6 +20,8 @@
 
 #include <asys/call.h>
 
+#include "driver.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -77,6 +79,10 @@ struct asys_queue *open_with(const struct asys_queue_options *options);
 void warm_up(struct asys_queue *queue);
 /* The engine that the environment forces, or "". */
 bool engine_forced(const char *name);
+/* Skips the test where every queue is shared (drivers thread and shared), and says why. */
+void private_or_skip(const char *why);
+/* ... where every event is taken as soon as it is there (driver fd). */
+void uncollected_or_skip(const char *why);
 
 /* submit(q, SYS_read, fd, buf, n): up to six words of any type. */
 #define WORD(x) ((uint64_t)(uintptr_t)(x))

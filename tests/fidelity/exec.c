@@ -2,7 +2,7 @@
 /* The executors: plain system calls, and a queue with each engine. */
 #include "fidelity.h"
 
-#include <asys/queue.h>
+#include "../driver.h"
 #include <errno.h>
 #include <unistd.h>
 
