@@ -18,7 +18,7 @@ help:
 	@echo "make demo         asynchronous against synchronous, on this machine's own files"
 	@echo "make test         build and run the tests"
 	@echo "make test-stress  the races, a million times"
-	@echo "make test-engines the same tests under each engine: inline, threads, ready, uring"
+	@echo "make test-engines the same tests under each engine, with each driver"
 	@echo "make test-programs  fio, QEMU, sysbench, stress-ng and MariaDB, with asys under them"
 	@echo "make test-all     everything that continuous integration runs (.ci/run)"
 	@echo "make test-slow    what is too slow for that: all of valgrind and TSan, long fuzzing"
@@ -43,6 +43,10 @@ test-engines:
 			--no-suite build --no-suite gen --no-suite bench --no-suite fidelity \
 			--setup $$engine || exit 1; \
 	done
+	@for engine in auto inline threads ready uring; do for driver in fd thread shared; do \
+		meson test -C $(BUILD) --no-rebuild --print-errorlogs --num-processes $(JOBS) \
+			--suite contract --no-suite slow --setup $${engine}_$$driver || exit 1; \
+	done; done
 
 # The races a million times: about half an hour.
 test-stress:

@@ -196,13 +196,12 @@ static int64_t all_six(const uint64_t arg[6])
 	return value;
 }
 
-static void test_parameters(void **state)
+static void check_parameters(void)
 {
 	struct asys_queue *q = open_queue();
 	struct asys_chain *c = open_chain();
 	asys_id id, of;
 
-	(void)state;
 	asys_chain_result(c,
 			  asys_chain_compute(c, all_six, asys_param(c, 0), asys_param(c, 1),
 					     asys_param(c, 2), asys_param(c, 3), asys_param(c, 4),
@@ -225,15 +224,21 @@ static void test_parameters(void **state)
 	asys_queue_close(q);
 }
 
+static void test_parameters(void **state)
+{
+	(void)state;
+	uncollected_or_skip("calls that have ended are named: their events must not be taken");
+	check_parameters();
+}
+
 /* A parameter that failed: the sending ends at once with that; nothing runs, reports say so. */
-static void test_failed_parameter(void **state)
+static void check_failed_parameter(void)
 {
 	static uint32_t ran;
 	struct asys_queue *q = open_queue(), *other = open_queue();
 	struct asys_chain *c = open_chain();
 	asys_id bad, foreign, id;
 
-	(void)state;
 	ran = 0;
 	count_step(c, ran);
 	asys_chain_finally(c);
@@ -255,6 +260,13 @@ static void test_failed_parameter(void **state)
 	asys_chain_close(c);
 	asys_queue_close(q);
 	asys_queue_close(other);
+}
+
+static void test_failed_parameter(void **state)
+{
+	(void)state;
+	uncollected_or_skip("calls that have ended are named: their events must not be taken");
+	check_failed_parameter();
 }
 
 /* ---- modifiers ------------------------------------------------------------------------------ */

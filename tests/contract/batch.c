@@ -79,11 +79,12 @@ static void open_many(struct asys_queue *q, const struct place *p)
 	}
 }
 
-/* The ring serves them unless an engine is forced, or there is none; only that is not taken on trust. */
+/* The ring serves them unless an engine is forced, or there is none; only that is not taken on trust.
+ * Only a waiter of a private queue makes batches. */
 static void check_ring(struct asys_queue *q, const struct place *p)
 {
 	if ((getenv("ASYS_ENGINE") && !engine_forced("auto")) || getenv("ASYS_FAULT") ||
-	    asys_probe()->uring || is_sanitized())
+	    asys_probe()->uring || is_sanitized() || !driver_is("wait"))
 		return;
 	for (unsigned round = 0; round < 500 && !by_ring(q); round++)
 		open_many(q, p);

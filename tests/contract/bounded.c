@@ -59,7 +59,7 @@ static void locks(uint32_t flags, unsigned extra)
 static void test_locks(void **state)
 {
 	(void)state;
-	locks(0, 0);
+	locks(0, driver_is("thread"));
 }
 
 static void test_locks_with_driver(void **state)
@@ -74,7 +74,7 @@ static void test_locks_no_help(void **state)
 	(void)state;
 	if (engine_forced("inline"))
 		skip_because("the inline engine is the helping itself");
-	locks(ASYS_QUEUE_NO_HELP, 0);
+	locks(ASYS_QUEUE_NO_HELP, driver_is("thread"));
 }
 
 /* One thread, and calls that need one another to end: quick ones are not stuck behind slow ones. */

@@ -145,11 +145,10 @@ static void test_two_errors(void **state)
 	asys_queue_close(q);
 }
 
-static void test_conditions(void **state)
+static void check_conditions(void)
 {
 	struct asys_queue *q = open_queue();
 
-	(void)state;
 	for (unsigned ended = 0; ended < 2; ended++) {
 		asys_id good = submit(q, SYS_getppid, 0);
 		asys_id bad = submit(q, SYS_close, -1);
@@ -188,6 +187,13 @@ static void test_conditions(void **state)
 	asys_queue_close(q);
 }
 
+static void test_conditions(void **state)
+{
+	(void)state;
+	uncollected_or_skip("calls that have ended are named: their events must not be taken");
+	check_conditions();
+}
+
 /* A -> B, C -> D, many times: the order shows in the file. */
 static void test_diamond(void **state)
 {
@@ -223,13 +229,12 @@ static void test_diamond(void **state)
 	close(fd);
 }
 
-static void test_ended_but_not_got(void **state)
+static void check_ended_but_not_got(void)
 {
 	struct asys_queue *q = open_queue();
 	int fd = memory_file();
 	asys_id five = give(q, fd, 5), copy;
 
-	(void)state;
 	check_eq(asys_queue_barrier(q), 0);
 	for (unsigned i = 0; i < 3; i++) {
 		copy = submit_refs(q, SYS_lseek, REF(1), fd, five.value, SEEK_SET);
@@ -240,6 +245,13 @@ static void test_ended_but_not_got(void **state)
 	check_eq(result_of(q, copy), -ESTALE);
 	asys_queue_close(q);
 	close(fd);
+}
+
+static void test_ended_but_not_got(void **state)
+{
+	(void)state;
+	uncollected_or_skip("it is about events that nobody takes");
+	check_ended_but_not_got();
 }
 
 /* The event of the first is got while its dependents have not started. */

@@ -59,13 +59,12 @@ static void test_wait_for_kept_aside(void **state)
 	asys_queue_close(q);
 }
 
-static void test_kept_aside_as_argument(void **state)
+static void check_kept_aside_as_argument(void)
 {
 	struct asys_queue *q = open_depth(4, 0);
 	int fd = memory_file();
 	asys_id seven, bad, copy;
 
-	(void)state;
 	seven = submit(q, SYS_lseek, fd, 7, SEEK_SET);
 	bad = submit(q, SYS_close, -1);
 	for (unsigned i = 0; i < 1000; i++)
@@ -82,6 +81,13 @@ static void test_kept_aside_as_argument(void **state)
 	check_eq(drain(q), 1001);
 	asys_queue_close(q);
 	close(fd);
+}
+
+static void test_kept_aside_as_argument(void **state)
+{
+	(void)state;
+	uncollected_or_skip("it is about events that nobody takes");
+	check_kept_aside_as_argument();
 }
 
 /* Close frees events that nobody got, aside or not (seen by the leak checkers). */

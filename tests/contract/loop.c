@@ -237,12 +237,11 @@ static void test_among_others(void **state)
 }
 
 /* An event that was there before the descriptor was asked for. */
-static void test_asked_for_late(void **state)
+static void check_asked_for_late(void)
 {
 	struct asys_queue *q = open_queue();
 	struct pollfd set = { .events = POLLIN };
 
-	(void)state;
 	submit(q, SYS_getppid, 0);
 	check_eq(asys_queue_barrier(q), 0);
 	set.fd = asys_queue_fd(q);
@@ -250,6 +249,13 @@ static void test_asked_for_late(void **state)
 	check_eq(get_all(q), 1);
 	check_eq(poll(&set, 1, 0), 0);
 	asys_queue_close(q);
+}
+
+static void test_asked_for_late(void **state)
+{
+	(void)state;
+	uncollected_or_skip("the descriptor is asked for early");
+	check_asked_for_late();
 }
 
 int main(int argc, char **argv)

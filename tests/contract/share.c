@@ -253,6 +253,10 @@ static void test_alone_is_alone(void **state)
 	asys_id id[64];
 
 	(void)state;
+	if (driver_is("fd")) {
+		asys_queue_close(q);
+		skip_because("nobody waits, so threads run all");
+	}
 	if (q->engine == ASYS_ENGINE_THREADS) {
 		asys_queue_close(q);
 		skip_because("with threads forced, they run all");
