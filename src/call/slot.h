@@ -77,10 +77,11 @@ struct slot {
 	int64_t result;	   /* when ENDED; while HANDED, bytes of a transfer done so far */
 	uint64_t deadline; /* ns; 0: none */
 	uint32_t next, prev;
-	uint32_t edges;	  /* first edge to a call that waits for this one, or NIL */
+	uint32_t edges;	  /* first edge to a call that waits for this one, or 0 */
 	uint32_t pending; /* calls that this one still waits for; SLOT_STEP: the step's number */
 	uint32_t timer;	  /* index in the deadline heap + 1; 0: not in it */
-	uint32_t aux;	  /* of the engine that has it (threads: position in the ring) */
+	uint32_t aux; /* of the engine that has it (threads: position in the ring); WAITING: first
+			   * edge from a call that this one waits for */
 	union {
 		struct {
 			uint8_t state;	   /* enum slot_state; the low byte of state_word */
@@ -213,7 +214,7 @@ static inline uint32_t slot_alloc(struct slot_pool *pool)
 	}
 	slot->result = 0;
 	slot->deadline = 0;
-	slot->edges = NIL;
+	slot->edges = 0;
 	slot->pending = 0;
 	slot->timer = 0;
 	slot->aux = 0;

@@ -14,7 +14,7 @@ int edge_pool_init(struct edge_pool *pool, uint32_t depth)
 	uint64_t room = (uint64_t)depth * EDGES_PER_SLOT;
 
 	memset(pool, 0, sizeof(*pool));
-	pool->free = NIL;
+	pool->used = 1;
 	pool->room = room < 16384 ? 16384 : (uint32_t)room;
 	pool->edges = pages_alloc((size_t)pool->room * sizeof(*pool->edges));
 	if (!pool->edges)
@@ -35,11 +35,47 @@ static uint32_t edge_alloc(struct edge_pool *pool)
 {
 	uint32_t e = pool->free;
 
-	if (e != NIL)
+	if (e)
 		pool->free = pool->edges[e].next;
 	else if (pool->used < pool->room)
 		e = pool->used++;
 	return e;
+}
+
+/* Last in both lists, so that dependents become ready as they were sent. */
+static void edge_link(struct asys_queue *q, uint32_t e)
+{
+	struct edge *edges = q->edges.edges, *edge = &edges[e];
+	uint32_t *from = &slot_at(q, edge->on)->edges, *to = &slot_at(q, edge->slot)->aux;
+
+	if (!*from)
+		*from = edge->prev = e;
+	if (!*to)
+		*to = edge->to_prev = e;
+	edge->next = *from;
+	edge->prev = edges[*from].prev;
+	edges[edge->prev].next = edges[edge->next].prev = e;
+	edge->to_next = *to;
+	edge->to_prev = edges[*to].to_prev;
+	edges[edge->to_prev].to_next = edges[edge->to_next].to_prev = e;
+}
+
+/* Out of both lists, and free. */
+static void edge_free(struct asys_queue *q, uint32_t e)
+{
+	struct edge *edges = q->edges.edges, *edge = &edges[e];
+	uint32_t *from = &slot_at(q, edge->on)->edges, *to = &slot_at(q, edge->slot)->aux;
+
+	if (*from == e)
+		*from = edge->next == e ? 0 : edge->next;
+	if (*to == e)
+		*to = edge->to_next == e ? 0 : edge->to_next;
+	edges[edge->prev].next = edge->next;
+	edges[edge->next].prev = edge->prev;
+	edges[edge->to_prev].to_next = edge->to_next;
+	edges[edge->to_next].to_prev = edge->to_prev;
+	edge->next = q->edges.free;
+	q->edges.free = e;
 }
 
 /* What the end of a call means to one that waits for it. */
@@ -90,49 +126,35 @@ int depend_on(struct asys_queue *q, uint32_t i, int64_t id, enum edge_kind kind)
 		return 0;
 	}
 	e = edge_alloc(&q->edges);
-	if (e == NIL)
+	if (!e)
 		return fail(-ENOMEM,
 			    "more than %u dependencies wait at once: get events first or "
 			    "open the queue with a larger depth",
-			    q->edges.room);
-	q->edges.edges[e] = (struct edge){
-		.next = on->edges, .slot = i, .id_low = (uint32_t)slot->id, .kind = kind
-	};
-	on->edges = e;
+			    q->edges.room - 1);
+	q->edges.edges[e] = (struct edge){ .on = j, .slot = i, .kind = kind };
+	edge_link(q, e);
 	slot->pending++;
 	return 0;
 }
 
-/* The list was built by pushing in front; turned, dependents become ready as they were sent. */
-static uint32_t reversed(struct edge_pool *pool, uint32_t e)
+void depend_forget(struct asys_queue *q, uint32_t i)
 {
-	uint32_t out = NIL;
+	struct slot *slot = slot_at(q, i);
 
-	while (e != NIL) {
-		uint32_t next = pool->edges[e].next;
-
-		pool->edges[e].next = out;
-		out = e;
-		e = next;
-	}
-	return out;
+	while (slot->aux)
+		edge_free(q, slot->aux);
+	slot->pending = 0;
 }
 
 void depend_release(struct asys_queue *q, uint32_t i, int64_t result)
 {
-	struct edge_pool *pool = &q->edges;
-	uint32_t e = reversed(pool, slot_at(q, i)->edges);
+	struct slot *on = slot_at(q, i);
 
-	slot_at(q, i)->edges = NIL;
-	while (e != NIL) {
-		struct edge edge = pool->edges[e];
+	while (on->edges) {
+		struct edge edge = q->edges.edges[on->edges];
 		struct slot *slot = slot_at(q, edge.slot);
 
-		pool->edges[e].next = pool->free;
-		pool->free = e;
-		e = edge.next;
-		if (slot->state != SLOT_WAITING || (uint32_t)slot->id != edge.id_low)
-			continue; /* cancelled meanwhile */
+		edge_free(q, on->edges);
 		meet(slot, (enum edge_kind)edge.kind, result);
 		if (--slot->pending == 0) {
 			q->nwaiting--;

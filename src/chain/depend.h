@@ -2,9 +2,11 @@
 /*
  * When may a call run: edges from a call to those that wait for it.
  *
- * An edge is made when a call is sent that names an earlier one whose end is not known yet; it is
- * followed once, when that one ends. It names its dependent by slot and id, so a dependent that was
- * cancelled in between (and its slot perhaps reused) is passed over.
+ * An edge is made when a call is sent that names an earlier one whose end is not known yet. It is in
+ * two circular lists: of the edges that lead away from the call that is waited for (slot.edges names
+ * the first), and of those that lead to the one that waits (slot.aux, which no engine needs yet).
+ * So it can be taken out at once from either end: when the one is over, or when the other gives up
+ * waiting. An edge never outlives either of its calls.
  */
 #ifndef CHAIN_DEPEND_H
 #define CHAIN_DEPEND_H
@@ -20,14 +22,16 @@ enum edge_kind {
 	EDGE_AFTER_ERROR,
 };
 
+/* Edges are numbered from 1: 0 is none. */
 struct edge {
-	uint32_t next;
-	uint32_t slot;	 /* dependent */
-	uint32_t id_low; /* of its id */
-	uint32_t kind;
+	uint32_t next, prev;	   /* from the same call; free: the next free one */
+	uint32_t to_next, to_prev; /* to the same call */
+	uint32_t on;		   /* slot that is waited for */
+	uint32_t slot;		   /* slot that waits */
+	uint32_t kind;		   /* enum edge_kind */
 };
 
-static_assert(sizeof(struct edge) == 16, "memory of a call in flight counts edges");
+static_assert(sizeof(struct edge) == 28, "memory of a call in flight counts edges");
 
 /* Grows by whole chunks, reuses last freed first. */
 struct edge_pool {
@@ -44,6 +48,9 @@ void edge_pool_free(struct edge_pool *pool);
  * is wrong with the id dooms the slot. 0 or -ENOMEM.
  */
 int depend_on(struct asys_queue *q, uint32_t i, int64_t id, enum edge_kind kind);
+
+/* Slot `i`, which may still wait for others, does so no longer. */
+void depend_forget(struct asys_queue *q, uint32_t i);
 
 /* Slot `i` has ended with `result`: meets the dependencies on it; calls ready for nothing else
  * become ready. */

@@ -54,7 +54,7 @@ void end(struct asys_queue *q, uint32_t i, int64_t result)
 	q->blocked = false;
 	q->stats.by_engine[slot->engine]++;
 	q->news = true;
-	if (unlikely(slot->edges != NIL))
+	if (unlikely(slot->edges))
 		depend_release(q, i, result);
 	if (unlikely(slot->call.flags & ASYS_CALL_QUIET) && !failed) {
 		slot_release(&q->pool, i);

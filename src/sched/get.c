@@ -226,7 +226,7 @@ static bool run_first(struct asys_queue *q, uint32_t i, struct asys_event *ret_e
 		return false;
 	list_remove(&q->lists[LIST_QUICK][call_priority(&slot->call)], q->pool.slots, i);
 	q->nlist[LIST_QUICK]--;
-	if (unlikely(q->fault || slot->edges != NIL || slot->timer ||
+	if (unlikely(q->fault || slot->edges || slot->timer ||
 		     (slot->call.flags & ASYS_CALL_QUIET) || queue_shared(q))) {
 		run_here(q, i);
 		return false;

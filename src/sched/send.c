@@ -299,9 +299,9 @@ static void apply_next(struct slot *slot, const struct next_call *next)
 	slot->deadline = next->deadline;
 }
 
-/* The slot is dropped again; edges that lead to it are passed over (depend_release). */
 static asys_id refuse(struct asys_queue *q, uint32_t i, int err)
 {
+	depend_forget(q, i);
 	slot_release(&q->pool, i);
 	return (asys_id){ err };
 }

@@ -7,6 +7,7 @@
 #include "blocked.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void test_not_started(void **state)
@@ -244,6 +245,95 @@ static void test_many_at_once(void **state)
 	close(fd[1]);
 }
 
+/* More dependencies than a queue of this depth has room for, if those given up were kept. */
+#define DEPENDENCIES 40000
+
+/* What gives up waiting leaves nothing behind with the call that it waited for. */
+static void test_gives_up_waiting(void **state)
+{
+	struct asys_queue *q = open_depth(64, 0);
+	asys_id gate, other, id;
+	char bytes[2];
+	int fd[2];
+
+	(void)state;
+	make_pipe(fd);
+	gate = submit(q, SYS_read, fd[0], &bytes[0], 1);
+	other = submit(q, SYS_read, fd[0], &bytes[1], 1);
+	for (unsigned i = 0; i < DEPENDENCIES / 3; i++) {
+		asys_after_ok(asys_after(q, gate), other);
+		id = submit_refs(q, SYS_lseek, ASYS_CALL_REF(1), -1, gate.value, SEEK_SET);
+		check(id.value > 0);
+		check_eq(asys_queue_cancel(q, id), 0);
+		check_eq(result_of(q, id), -ECANCELED);
+	}
+	for (unsigned i = 0; i < DEPENDENCIES; i++) {
+		id = submit(asys_deadline(asys_after(q, gate), 1), SYS_getppid, 0);
+		check(id.value > 0);
+		check_eq(result_of(q, id), -ETIME);
+		if (i % 1000 == 0)
+			progress();
+	}
+	/* and a call that is refused half way, because it waits for more than there is room for */
+	for (unsigned i = 0; i < DEPENDENCIES; i++)
+		asys_after(q, gate);
+	check_eq(submit(q, SYS_getppid, 0).value, -ENOMEM);
+	id = submit(asys_after(q, gate), SYS_getppid, 0);
+	check(id.value > 0);
+	check_eq(write(fd[1], "gg", 2), 2);
+	check_eq(result_of(q, gate), 1);
+	check_eq(result_of(q, other), 1);
+	check_eq(result_of(q, id), getppid());
+	check_eq(asys_queue_pending(q), 0);
+	asys_queue_close(q);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+/* Those that go on waiting start as they were sent, whichever of them gave up. */
+static void test_order_of_the_rest(void **state)
+{
+	enum { WAITING = 64 };
+	struct asys_queue_options options;
+	struct asys_event event;
+	struct asys_queue *q;
+	asys_id gate, id[WAITING];
+	char byte;
+	int fd[2];
+
+	(void)state;
+	if (getenv("ASYS_ENGINE") && !engine_forced("inline"))
+		skip();
+	asys_queue_options_init(&options);
+	options.engine = ASYS_ENGINE_INLINE;
+	q = open_with(&options);
+	make_pipe(fd);
+	for (unsigned mask = 1; mask < 64; mask++) {
+		gate = submit(q, SYS_read, fd[0], &byte, 1);
+		for (unsigned i = 0; i < WAITING; i++)
+			id[i] = submit(asys_user(asys_after(q, gate), i), SYS_getppid, 0);
+		for (unsigned i = 0; i < WAITING; i++) {
+			if (!(mask >> i % 6 & 1))
+				continue;
+			check_eq(asys_queue_cancel(q, id[i]), 0);
+			check_eq(result_of(q, id[i]), -ECANCELED);
+		}
+		check_eq(write(fd[1], "g", 1), 1);
+		check_eq(result_of(q, gate), 1);
+		for (unsigned i = 0; i < WAITING; i++) {
+			if (mask >> i % 6 & 1)
+				continue;
+			check_eq(asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER), 1);
+			check_eq(event.user, i);
+			check_eq(event.result, getppid());
+		}
+		check_eq(asys_queue_pending(q), 0);
+	}
+	asys_queue_close(q);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 /* The memory of a cancelled call may be used for something else at once. */
 static void test_buffer_is_free(void **state)
 {
@@ -287,6 +377,8 @@ int main(int argc, char **argv)
 		contract(test_all),
 		contract(test_more_than_threads),
 		contract(test_many_at_once),
+		contract(test_gives_up_waiting),
+		contract(test_order_of_the_rest),
 		contract(test_buffer_is_free),
 	};
 
