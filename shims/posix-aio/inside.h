@@ -205,23 +205,35 @@ bool signals_waiting(const sigset_t *mask);
  * Until the end of the block, this thread is not cancelled: of glibc's functions only aio_suspend is a
  * cancellation point, but opening a queue calls some that are. With the asynchronous type a thread could be
  * cancelled anywhere, and what it had taken (an operation, a place in a count) would be lost.
+ *
+ * The type is changed as well as the state: a thread that was cancelled just before still gets the signal, and
+ * glibc's handler of that looks at the type only.
  */
-static inline int cancellation_off(void)
-{
-	int was;
+struct cancellation {
+	int state, type;
+};
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &was);
+static inline struct cancellation cancellation_off(void)
+{
+	struct cancellation was;
+
+	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &was.type);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &was.state);
 	return was;
 }
 
-static inline void cancellation_back(const int *was)
+static inline void cancellation_back(const struct cancellation *was)
 {
-	pthread_setcancelstate(*was, NULL);
+	pthread_setcancelstate(was->state, NULL);
+	if (likely(was->type == PTHREAD_CANCEL_DEFERRED))
+		return;
+	pthread_setcanceltype(was->type, NULL);
+	pthread_testcancel(); /* what came meanwhile */
 }
 
-#define WITHOUT_CANCELLATION                                                             \
-	__attribute__((cleanup(cancellation_back), unused)) const int cancellation_was = \
-		cancellation_off()
+#define WITHOUT_CANCELLATION                                \
+	__attribute__((cleanup(cancellation_back), unused)) \
+	const struct cancellation cancellation_was = cancellation_off()
 
 static inline uint32_t op_index(const struct state *s, const struct op *op)
 {

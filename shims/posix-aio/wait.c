@@ -105,19 +105,20 @@ int sleep_once(struct state *s, uint32_t seen, uint64_t when_ns, bool cancel)
 {
 	struct timespec when = { .tv_sec = (time_t)(when_ns / SECOND),
 				 .tv_nsec = (long)(when_ns % SECOND) };
-	int type, err, saved = errno;
+	int err, saved = errno;
 
 	shim_count_made(1);
 	/* Nothing is held: what a cancelled thread leaves behind is its place among the sleepers. */
 	if (cancel) {
-		pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+		pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
 		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+		pthread_testcancel();
 	}
 	err = (int)syscall(SYS_futex, &s->ended, FUTEX_WAIT_BITSET_PRIVATE, seen,
 			   when_ns == UINT64_MAX ? NULL : &when, NULL, FUTEX_BITSET_MATCH_ANY);
 	if (cancel) {
+		pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-		pthread_setcanceltype(type, NULL);
 	}
 	err = err < 0 && errno != EAGAIN ? errno : 0;
 	errno = saved; /* not SHIM_KEEP_ERRNO: a cancelled thread has no way through its clean-up */
@@ -198,7 +199,7 @@ static int suspend(const struct aiocb *const list[], int n, const struct timespe
 	err = when_of(timeout, &when);
 	return err ? err :
 		     wait_for(list, n, WAIT_FOR_ONE, when,
-			      cancellation_was == PTHREAD_CANCEL_ENABLE);
+			      cancellation_was.state == PTHREAD_CANCEL_ENABLE);
 }
 
 int posix_aio_suspend(const struct aiocb *const list[], int n, const struct timespec *timeout)

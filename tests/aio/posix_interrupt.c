@@ -350,6 +350,49 @@ static void forks_in_handlers(void **state)
 	}
 }
 
+/* --- signals of the program --- */
+
+static void on_signal(int signal)
+{
+	(void)signal;
+}
+
+/* The first use, in a program that ignores, handles or blocks every signal that may be. */
+static int with_signals(void *arg)
+{
+	struct sigaction action = { .sa_handler = arg };
+	int fd = file_make(1000), ends[2];
+	struct aiocb cb = block(fd, bytes[0], 16, 0), sync = block(fd, NULL, 0, 0), slow;
+	sigset_t all;
+
+	for (int i = SIGRTMIN; arg && i <= SIGRTMAX; i++)
+		check_eq(sigaction(i, &action, NULL), 0);
+	sigfillset(&all);
+	if (!arg)
+		pthread_sigmask(SIG_SETMASK, &all, NULL);
+	make_pipe(ends);
+	slow = block(ends[0], bytes[1], 1, 0);
+	for (unsigned n = 0; n < 5; n++) {
+		check_eq(aio_read(&slow), 0);
+		check_eq(aio_read(&cb), 0);
+		check_ended(&cb, 16);
+		check_eq(aio_fsync(O_SYNC, &sync), 0);
+		check_ended(&sync, 0);
+		check_eq(write(ends[1], "x", 1), 1);
+		check_ended(&slow, 1);
+	}
+	return 0;
+}
+
+static void signals_are_taken(void **state)
+{
+	(void)state;
+	shim_or_skip(); /* a child of a process that used glibc's */
+	check_child(with_signals, SIG_IGN);
+	check_child(with_signals, on_signal);
+	check_child(with_signals, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +402,7 @@ int main(int argc, char **argv)
 		aio_test(exits_while_suspended),
 		aio_test(forks_while_others_are_inside),
 		aio_test(forks_in_handlers),
+		aio_test(signals_are_taken),
 	};
 
 	return group(tests, argc, argv);

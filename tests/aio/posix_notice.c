@@ -260,13 +260,42 @@ static void calls_are_bounded(void **state)
 	close(fd);
 }
 
+/* A number that is no signal's: the transfer takes place, but the operation has failed. */
+static void no_such_signal(void **state)
+{
+	static const int numbers[] = { -1, 65, 1000 };
+	char bytes[10];
+	int fd = file_make(100);
+	struct aiocb cb = block(fd, bytes, 10, 0), *list[] = { &cb };
+	struct sigevent event;
+
+	(void)state;
+	for (unsigned k = 0; k < 3; k++) {
+		cb = block(fd, bytes, 10, 0);
+		cb.aio_lio_opcode = LIO_READ;
+		cb.aio_sigevent.sigev_notify = SIGEV_SIGNAL;
+		cb.aio_sigevent.sigev_signo = numbers[k];
+		event = cb.aio_sigevent;
+		errno = 0;
+		check_eq(lio_listio(LIO_WAIT, list, 1, NULL), -1);
+		check_eq(errno, EIO);
+		check_eq(aio_error(&cb), EINVAL);
+		check_eq(aio_return(&cb), -1);
+		/* The list's own is nobody's error. */
+		cb.aio_sigevent.sigev_notify = SIGEV_NONE;
+		check_eq(lio_listio(LIO_NOWAIT, list, 1, &event), 0);
+		check_ended(&cb, 10);
+	}
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		aio_test(signals_with_its_value), aio_test(signals_failure_too),
 		aio_test(signals_are_queued),	  aio_test(handlers_may_interrupt_submission),
 		aio_test(calls_in_a_thread),	  aio_test(calls_with_attributes),
-		aio_test(calls_are_bounded),
+		aio_test(calls_are_bounded),	  aio_test(no_such_signal),
 	};
 
 	return group(tests, argc, argv);

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -288,9 +289,47 @@ static void nobody_reads(void **state)
 	check_child(write_to_nobody, NULL);
 }
 
+/* Beyond the limit of a file's size: an error, and no signal for the program, whoever makes the call. */
+static int writes_too_far(void *arg)
+{
+	const struct rlimit limit = { 4096, 4096 };
+	int fd = memory_file();
+	static char bytes[8192];
+	struct aiocb cb = block(fd, bytes, 100, 0);
+	sigset_t pending;
+
+	(void)arg;
+	check_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	check_eq(aio_write(&cb), 0);
+	check_ended(&cb, 100);
+	/* Whoever waits has come often enough by then to run them itself. */
+	for (unsigned n = 0; n < 200; n++) {
+		check_eq(aio_read(&cb), 0);
+		check_ended(&cb, 100);
+	}
+	for (unsigned n = 0; n < 40; n++) {
+		struct aiocb far = block(fd, bytes, 8192, n & 1 ? 4096 : 0);
+
+		check_eq(aio_write(&far), 0);
+		check_eq(suspend_end(&far), n & 1 ? EFBIG : 0);
+		check_eq(aio_return(&far), n & 1 ? -1 : 4096);
+	}
+	check_eq(sigpending(&pending), 0);
+	check_eq(sigismember(&pending, SIGXFSZ), 0);
+	return 0;
+}
+
+static void no_signal_for_size(void **state)
+{
+	(void)state;
+	check_child(writes_too_far, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		/* First: children of a process that used glibc's cannot use it. */
+		aio_test(no_signal_for_size),
 		/* First: a child of a process that has used glibc's AIO cannot use it. */
 		aio_test(nobody_reads),
 		aio_test(reads_at_its_offset),
