@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * aio_cancel. What has not begun ends at once; a call that waits for somebody (a pipe, a socket) is asked to
- * end and does so soon; a transfer to a disk cannot be stopped and is waited for, for a moment.
+ * aio_cancel. What has not begun ends at once; a read that waits for somebody (a pipe, a socket) is asked to
+ * end and does so soon, a write to one goes on; a transfer to a disk cannot be stopped and is waited for, for a moment.
  *
  * Control blocks of operations that have ended may be gone, so a canceller looks at operations only: at
  * those in lanes itself. For those in the back it gives the reaper a ticket, on which they count
@@ -140,7 +140,7 @@ static int cancel(struct state *s, int fd, const struct aiocb *cb)
 		cancel_blocked(s, &ticket);
 		signals_restore(&old);
 	}
-	if (ticket.left)
+	if (ticket.left || ticket.going_on)
 		return AIO_NOTCANCELED;
 	if (ticket.cancelled)
 		return AIO_CANCELED;

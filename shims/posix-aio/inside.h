@@ -94,6 +94,7 @@ struct ticket {
 	bool seen;		/* by the reaper, who then empties its inbox */
 	bool asked;		/* and looked for what it means */
 	uint32_t left, cancelled, done;
+	uint32_t going_on; /* not asked to end */
 };
 
 struct op {

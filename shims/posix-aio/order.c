@@ -244,6 +244,12 @@ static bool is_meant(const struct ticket *ticket, struct op *op)
 	       (!ticket->cb || ticket->cb == atomic_load_explicit(&op->cb, memory_order_relaxed));
 }
 
+/* A part of what it writes may have reached the other side: it is written to its end, as with glibc. */
+static bool must_go_on(const struct op *op)
+{
+	return op->state == OP_SENT && op->kind == OP_WRITE && op->file != FILE_DISK;
+}
+
 bool order_see(struct state *s)
 {
 	bool any = false;
@@ -278,6 +284,10 @@ static struct ticket *ticket_accept(struct state *s, struct file **ret_file)
 	for (uint32_t i = file && file->used ? file->first : NONE; i != NONE; i = s->ops[i].after) {
 		if (!is_meant(ticket, &s->ops[i]))
 			continue;
+		if (must_go_on(&s->ops[i])) {
+			ticket->going_on++;
+			continue;
+		}
 		atomic_store_explicit(&s->ops[i].ticket, ticket, memory_order_relaxed);
 		ticket->left++;
 	}

@@ -86,6 +86,39 @@ static void what_waits_for_others(void **state)
 	close(ends[1]);
 }
 
+/* One has ended, the second waits for room, the others have not begun. */
+static void writes_that_have_begun(void **state)
+{
+	enum { MOST = 8, SIZE = 65536 };
+	static char data[SIZE], room[MOST * SIZE];
+	struct aiocb cbs[MOST];
+	ssize_t n, got = 0;
+	int ends[2];
+
+	(void)state;
+	make_pipe(ends);
+	for (int i = 0; i < MOST; i++) {
+		cbs[i] = block(ends[1], data, SIZE, 0);
+		check_eq(aio_write(&cbs[i]), 0);
+	}
+	check_eq(suspend_end(&cbs[0]), 0);
+	sleep_ms(20);
+	check_eq(aio_cancel(ends[1], &cbs[1]), AIO_NOTCANCELED);
+	check_eq(aio_error(&cbs[1]), EINPROGRESS);
+	check_eq(aio_cancel(ends[1], NULL), AIO_NOTCANCELED);
+	check_eq(aio_error(&cbs[1]), EINPROGRESS);
+	for (int i = 2; i < MOST; i++)
+		check_eq(aio_error(&cbs[i]), ECANCELED);
+	for (; got < 2 * SIZE; got += n) {
+		n = read(ends[0], room, sizeof(room));
+		check(n > 0);
+	}
+	check_eq(got, 2 * SIZE);
+	check_ended(&cbs[1], SIZE);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void all_of_a_descriptor(void **state)
 {
 	struct aiocb cbs[20], other;
@@ -244,6 +277,7 @@ int main(int argc, char **argv)
 		aio_test(nothing_there),
 		aio_test(what_has_not_begun),
 		aio_test(what_waits_for_others),
+		aio_test(writes_that_have_begun),
 		aio_test(all_of_a_descriptor),
 		aio_test(just_begun),
 		aio_test(it_is_said),
