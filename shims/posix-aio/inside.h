@@ -9,6 +9,8 @@
  *     inbox of the back --> back.c: its queue, driven by a thread of its own ---+--> finish.c
  *                           order.c: what starts when                                notice.c
  *
+ *   exit, _exit, exec: exit.c waits for writes
+ *
  * Lanes. A program that comes back to wait needs no other thread: what it waits for lies in a lane, a
  * private queue of engine inline, and whoever waits runs it there, several operations at a time.
  * Threads that submit have different lanes as far as there are enough. Only reads and writes of files
@@ -184,6 +186,7 @@ struct state {
 	struct op *ops;
 	_Atomic(struct file *) files[FILE_CHUNKS];
 	const volatile uint32_t *mark;
+	pid_t pid;
 };
 
 /* state.c */

@@ -72,6 +72,7 @@ static struct state *state_make(void)
 	s->back.inbox = s->back.syncs = NONE;
 	s->back.bell = -1;
 	s->free = NONE;
+	s->pid = getpid();
 	s->ops = pages(OPS_MAX * sizeof(struct op));
 	s->mark = mark_make();
 	if (!s->ops || !s->mark || !back_open(s)) {

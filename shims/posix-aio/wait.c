@@ -76,8 +76,7 @@ static uint32_t lanes_of(struct state *s, const struct aiocb *const list[], int 
 	return lanes;
 }
 
-/* How many operations ended; *ret_signal: a signal came meanwhile, and its handler has run. */
-static unsigned run_lanes(struct state *s, uint32_t lanes, bool *ret_signal)
+unsigned run_lanes(struct state *s, uint32_t lanes, bool *ret_signal)
 {
 	unsigned ended = 0;
 	sigset_t old;

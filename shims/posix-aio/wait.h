@@ -13,4 +13,8 @@ int wait_for(const struct aiocb *const list[], int n, enum wait_for what, uint64
 /* Until s->ended is no longer `seen`: 0, or EINTR, ETIMEDOUT. */
 int sleep_once(struct state *s, uint32_t seen, uint64_t when_ns, bool cancel);
 
+/* Runs some of these lanes: how many operations ended. *ret_signal: a signal came meanwhile, and its handler
+ * has run. */
+unsigned run_lanes(struct state *s, uint32_t lanes, bool *ret_signal);
+
 #endif

@@ -3,11 +3,15 @@
 # posix_names.sh LIBRARY CPU: the library exports what glibc has, under its versions, and nothing else.
 set -eu
 case $2 in
-x86_64) old=GLIBC_2.2.5 list="GLIBC_2.2.5 GLIBC_2.4 GLIBC_2.34" ;;
-aarch64) old=GLIBC_2.17 list="GLIBC_2.17 GLIBC_2.34" ;;
+x86_64) old=GLIBC_2.2.5 new=GLIBC_2.11 list="GLIBC_2.2.5 GLIBC_2.4 GLIBC_2.34" ;;
+aarch64) old=GLIBC_2.17 new=GLIBC_2.17 list="GLIBC_2.17 GLIBC_2.34" ;;
 *) exit 77 ;;
 esac
 wanted=$(
+	for name in _Exit _exit execl execle execlp execv execve execvp fexecve; do
+		echo "$name $old"
+	done
+	echo "execvpe $new"
 	for version in $old GLIBC_2.34; do
 		echo "aio_init $version"
 		for name in cancel error fsync read return suspend write; do

@@ -293,6 +293,131 @@ static void block_is_free_at_the_end(void **state)
 	close(fd);
 }
 
+/* --- the end of a program that did not wait for its writes --- */
+
+enum { WRITES = 8, PIECE = 100 };
+
+static char *no_arguments[] = { (char *)"true", NULL };
+extern char **environ;
+
+static void by_exit(void)
+{
+	exit(0);
+}
+
+static void by_exit_now(void)
+{
+	_exit(0);
+}
+
+static void by_exit_of_c(void)
+{
+	_Exit(0);
+}
+
+static void by_quick_exit(void)
+{
+	quick_exit(0);
+}
+
+static void by_execve(void)
+{
+	execve("/bin/true", no_arguments, environ);
+}
+
+static void by_execv(void)
+{
+	execv("/bin/true", no_arguments);
+}
+
+static void by_execvp(void)
+{
+	execvp("true", no_arguments);
+}
+
+static void by_execl(void)
+{
+	execl("/bin/true", "true", "ignored", (char *)NULL);
+}
+
+static void by_execlp(void)
+{
+	execlp("true", "true", (char *)NULL);
+}
+
+static void by_execle(void)
+{
+	execle("/bin/true", "true", (char *)NULL, environ);
+}
+
+static void by_fexecve(void)
+{
+	fexecve(open("/bin/true", O_RDONLY | O_CLOEXEC), no_arguments, environ);
+}
+
+/* A child of vfork ends first, and has another file under the number. */
+static void beside_vfork(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	pid_t child = vfork();
+
+	if (!child) {
+		for (int i = 3; i < fd; i++)
+			dup2(fd, i);
+		execv("/bin/true", no_arguments);
+		_exit(1);
+	}
+	waitpid(child, NULL, 0);
+	_exit(0);
+}
+
+struct end {
+	void (*how)(void);
+	int fd;
+	bool append;
+};
+
+static int write_and_end(void *arg)
+{
+	static struct aiocb cbs[WRITES];
+	static char bytes[WRITES][PIECE];
+	const struct end *end = arg;
+	struct aiocb cb = block(end->fd, bytes[0], 1, 0);
+
+	check_eq(aio_read(&cb), 0);
+	suspend_end(&cb);
+	for (int i = 0; i < WRITES; i++) {
+		memset(bytes[i], 'a' + i, PIECE);
+		cbs[i] = block(end->fd, bytes[i], PIECE, (off_t)PIECE * i);
+		check_eq(aio_write(&cbs[i]), 0);
+	}
+	end->how();
+	return 1;
+}
+
+static void writes_are_finished(void **state)
+{
+	static void (*const ways[])(void) = { by_exit,	 by_exit_now, by_exit_of_c, by_quick_exit,
+					      by_execve, by_execv,    by_execvp,    by_execl,
+					      by_execlp, by_execle,   by_fexecve,   beside_vfork };
+	char bytes[WRITES * PIECE];
+
+	(void)state;
+	for (unsigned n = 0; n < 4 * sizeof(ways) / sizeof(ways[0]); n++) {
+		struct end end = { .how = ways[n / 4], .append = n & 1 };
+
+		end.fd = n & 2 ? memory_file() : file_make(0);
+		if (end.append)
+			check_eq(fcntl(end.fd, F_SETFL, O_APPEND), 0);
+		check_eq(run_in_child(write_and_end, &end, 20), 0);
+		check_eq(pread(end.fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			check_eq(bytes[i], 'a' + (int)(i / PIECE));
+		close(end.fd);
+		progress();
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +430,7 @@ int main(int argc, char **argv)
 		aio_test(leaks_nothing),
 		aio_test(beside_asys),
 		aio_test(block_is_free_at_the_end),
+		aio_test(writes_are_finished),
 	};
 
 	return under_shim() ? group(tests, argc, argv) : SKIPPED;
