@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contract: no call starts with rights that its sender has dropped (src/sched/context.c, X1 to X5), also
+ * through a driver, a batch that a thread already holds, and calls that lie before threads of another queue.
+ * The right is that of calling getppid; a filter takes it. In children: it cannot be given back.
+ */
+#include "support.h"
+
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+
+static const long forbidden[] = { SYS_getppid };
+
+/* By calls through `q`, as the library can see. */
+static void drop_right(struct asys_queue *q)
+{
+	submit(q, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	check_eq(result_of(q, submit(q, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
+				     deny_program(forbidden, 1, EPERM))),
+		 0);
+	check_eq(syscall(SYS_getppid), -1);
+}
+
+static struct asys_queue *open_engine(uint32_t engine, uint32_t flags)
+{
+	struct asys_queue_options options;
+
+	asys_queue_options_init(&options);
+	options.engine = engine;
+	options.flags = flags;
+	return open_with(&options);
+}
+
+/* One call waits; getppid, sent before the drop, follows it when the drop is over. */
+static int follow(uint32_t flags, bool by_loop)
+{
+	struct asys_queue *q = open_engine(ASYS_ENGINE_AUTO, flags), *other = open_queue();
+	struct pollfd pfd = { .fd = by_loop ? asys_queue_fd(q) : -1, .events = POLLIN };
+	struct asys_event event = { .result = 1 };
+	asys_id first, second;
+	char byte;
+	int fd[2];
+
+	make_pipe(fd);
+	first = submit(asys_quiet(q), SYS_read, fd[0], &byte, 1);
+	second = submit(asys_after(q, first), SYS_getppid, 0);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(10);
+	drop_right(other);
+	check_eq(write(fd[1], "x", 1), 1);
+	sleep_ms(10);
+	if (by_loop)
+		while (asys_queue_get(q, &event) != 1)
+			check_eq(poll(&pfd, 1, 10000), 1);
+	else
+		event.result = result_of(q, second);
+	check_eq(event.result, -EPERM);
+	asys_queue_close(q);
+	asys_queue_close(other);
+	return 0;
+}
+
+static int follow_private(void *arg)
+{
+	(void)arg;
+	return follow(0, false);
+}
+
+static int follow_private_loop(void *arg)
+{
+	(void)arg;
+	return follow(0, true);
+}
+
+static int follow_driver(void *arg)
+{
+	(void)arg;
+	return follow(ASYS_QUEUE_DRIVER, false);
+}
+
+static int follow_driver_in_a_loop(void *arg)
+{
+	(void)arg;
+	return follow(ASYS_QUEUE_DRIVER, true);
+}
+
+/*
+ * The queue's only thread has taken quick calls together and is inside the first of them, which takes long:
+ * the others have not started. `other`: the drop goes through a second queue, and nobody visits the first.
+ */
+static int behind_a_long_one(bool other)
+{
+	const uint64_t flags = 0x8022; /* private, anonymous, populated */
+	struct asys_queue_options options;
+	struct asys_queue *q, *by;
+	struct asys_event event;
+	asys_id id[64], map;
+
+	asys_queue_options_init(&options);
+	options.engine = ASYS_ENGINE_THREADS;
+	options.threads = 1;
+	q = open_with(&options);
+	by = other ? open_queue() : q;
+	submit(asys_quiet(q), SYS_getpid, 0); /* starts the thread */
+	check_eq(asys_queue_barrier(q), 0);
+	map = submit(q, SYS_mmap, 0, (size_t)512 << 20, 3, flags, -1, 0);
+	for (unsigned k = 0; k < 64; k++)
+		id[k] = submit(q, SYS_getppid, 0);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(2);
+	if (asys_queue_get(q, &event))
+		return SKIPPED; /* this machine is too fast for the test */
+	drop_right(by);
+	for (unsigned k = 0; k < 64; k++)
+		check_eq(result_of(q, id[k]), -EPERM);
+	check(result_of(q, map) > 0);
+	asys_queue_close(q);
+	if (other)
+		asys_queue_close(by);
+	return 0;
+}
+
+static int behind_same(void *arg)
+{
+	(void)arg;
+	return behind_a_long_one(false);
+}
+
+static int behind_other(void *arg)
+{
+	(void)arg;
+	return behind_a_long_one(true);
+}
+
+static void test_follow(void **state)
+{
+	(void)state;
+	check_child(follow_private, NULL);
+	check_child(follow_private_loop, NULL);
+}
+
+static void test_follow_driver(void **state)
+{
+	(void)state;
+	check_child(follow_driver, NULL);
+	check_child(follow_driver_in_a_loop, NULL);
+}
+
+static void test_behind(void **state)
+{
+	(void)state;
+	check_child(behind_same, NULL);
+}
+
+static void test_behind_through_another(void **state)
+{
+	(void)state;
+	check_child(behind_other, NULL);
+}
+
+/* Home calls that a thread left in a private queue are not made by the thread that has it now. */
+struct handed {
+	struct asys_queue *q;
+	asys_id id;
+};
+
+static void *leave_home(void *arg)
+{
+	struct handed *handed = arg;
+
+	handed->id = submit(handed->q, SYS_gettid, 0);
+	asys_user(handed->q, 99); /* said, and no call sent */
+	return NULL;
+}
+
+static void test_homeless(void **state)
+{
+	struct handed handed = { open_queue(), { 0 } };
+	struct asys_event event;
+	pthread_t thread;
+
+	(void)state;
+	check_eq(pthread_create(&thread, NULL, leave_home, &handed), 0);
+	pthread_join(thread, NULL);
+	check_eq(result_of(handed.q, handed.id), -ECANCELED);
+	submit(handed.q, SYS_getpid, 0);
+	check_eq(asys_queue_get_many(handed.q, &event, 1, 1, ASYS_FOREVER), 1);
+	check_eq(event.user, 0);
+	asys_queue_close(handed.q);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		contract(test_follow),
+		contract(test_follow_driver),
+		contract(test_behind),
+		contract(test_homeless),
+		contract(test_behind_through_another),
+	};
+
+	return group(tests, argc, argv);
+}
