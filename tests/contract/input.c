@@ -361,6 +361,7 @@ static int no_descriptors(void *arg)
 static void test_no_descriptors(void **state)
 {
 	(void)state;
+	uncollected_or_skip("a loop needs a descriptor to poll");
 	check_child(no_descriptors, NULL);
 }
 

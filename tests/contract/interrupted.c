@@ -235,13 +235,15 @@ static void use_ring(void)
 static void test_after_ring(void **state)
 {
 	const struct timespec moment = { 0, LATE_MS * 1000000 };
-	int set = epoll_create1(EPOLL_CLOEXEC), fd[2];
+	int set, fd[2];
 	unsigned interrupted = 0, rings = 0;
 	struct epoll_event event;
 	pthread_t thread;
 	char byte;
 
 	(void)state;
+	private_or_skip("docs/LIMITS.md: what the ring ends for a shared queue may interrupt too");
+	set = epoll_create1(EPOLL_CLOEXEC);
 	check(set >= 0);
 	make_pipe(fd);
 	for (unsigned k = 0; k < 10; k++) {

@@ -164,14 +164,13 @@ static void *send_plain(void *arg)
 	return NULL;
 }
 
-static void test_modifiers_are_per_thread(void **state)
+static void check_modifiers_are_per_thread(void)
 {
 	struct asys_queue *q = open_depth(16, ASYS_QUEUE_SHARED);
 	pthread_t thread;
 	struct asys_event event;
 	asys_id bad = submit(q, SYS_close, -1);
 
-	(void)state;
 	asys_after_ok(asys_user(q, 8), bad);
 	check_eq(pthread_create(&thread, NULL, send_plain, q), 0);
 	pthread_join(thread, NULL);
@@ -180,6 +179,13 @@ static void test_modifiers_are_per_thread(void **state)
 	check_eq(event.result, -ECANCELED);
 	check_eq(drain(q), 1);
 	asys_queue_close(q);
+}
+
+static void test_modifiers_are_per_thread(void **state)
+{
+	(void)state;
+	uncollected_or_skip("a call that has ended is named: its event must not be taken");
+	check_modifiers_are_per_thread();
 }
 
 /* One waits for a call with nothing to do; another cancels it. */
