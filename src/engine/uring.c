@@ -4,9 +4,9 @@
  *
  *   start()  entry in the submission ring  (uring_prep.c)
  *   flush()  one io_uring_enter for all of them; what could be done at once has ended then. What
- *            waits is looked at once: O_NONBLOCK or a time-out on the socket would not have let the
- *            system call wait so, and the ring knows neither. Such calls are taken back and made
- *            synchronously, or given to a thread. Those that end at once, most of them, pay nothing.
+ *            waits is looked at once (uring_look.c): would the system call have waited so? If not, it
+ *            is taken back and made synchronously, or given to a thread. Those that end at once, most
+ *            of them, pay nothing.
  *   reap()   completions: match, repair, end()
  *
  * An entry's user_data is the call's id, which no two calls share. A completion whose id is not that
@@ -32,22 +32,6 @@
 #define RWF_NOWAIT_BIT 0x8
 
 /* Completions. */
-
-/* What the system call would do where the ring waits. */
-enum look { LOOK_WAITS, LOOK_FAILS, LOOK_DIFFERS };
-
-static enum look look(struct asys_queue *q, const struct asys_call *call, uint32_t prep)
-{
-	int fd = (int)call->arg[0];
-
-	q->stats.traps++;
-	if (fd_is_nonblocking(fd))
-		return LOOK_FAILS;
-	if (!(prep & (PREP_IN | PREP_OUT)))
-		return LOOK_WAITS;
-	q->stats.traps++;
-	return socket_has_timeout(fd, prep & PREP_IN) ? LOOK_DIFFERS : LOOK_WAITS;
-}
 
 static void to_thread(struct asys_queue *q, uint32_t i)
 {
@@ -81,7 +65,7 @@ void ring_start_again(struct asys_queue *q, uint32_t i)
 		fits = uring_prep(&entry, &slot->call, &u->kinds) >= 0;
 		/* It may never have been looked at; and it is rare. */
 		if (slot->aux & PREP_WAITS)
-			fits = fits && look(q, &slot->call, slot->aux) == LOOK_WAITS;
+			fits = fits && uring_look(q, &slot->call, slot->aux) == LOOK_WAITS;
 	} else {
 		fits = transfer_rest(&slot->call, done, &addr, &size);
 		if (fits)
@@ -203,7 +187,8 @@ static void go_on(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
 
-	if ((slot->aux & PREP_OUT) && socket_has_timeout((int)slot->call.arg[0], false))
+	if ((slot->aux & PREP_OWN_WAY) ||
+	    ((slot->aux & PREP_OUT) && socket_has_timeout((int)slot->call.arg[0], false)))
 		to_thread(q, i);
 	else
 		ring_start_again(q, i);
@@ -330,7 +315,7 @@ static void pay_owed(struct asys_queue *q)
 static void look_at(struct asys_queue *q, uint32_t i)
 {
 	const struct slot *slot = slot_at(q, i);
-	enum look found = look(q, &slot->call, slot->aux);
+	enum look found = uring_look(q, &slot->call, slot->aux);
 
 	if (found != LOOK_WAITS)
 		ask_cancel(q, i, found == LOOK_FAILS ? URING_NONBLOCK : URING_RECALLED);
@@ -369,7 +354,8 @@ static int start(struct asys_queue *q, uint32_t i)
 	if (prep < 0)
 		return prep;
 	/* The kernel's polling thread tries on its own time, so nothing can be looked at after. */
-	if (u->sqpoll && (prep & PREP_WAITS) && look(q, &slot->call, (uint32_t)prep) != LOOK_WAITS)
+	if (u->sqpoll && (prep & PREP_WAITS) &&
+	    uring_look(q, &slot->call, (uint32_t)prep) != LOOK_WAITS)
 		return -EOPNOTSUPP;
 	/* The thread that waits for a timerfd may exit, and then -ECANCELED has two meanings. */
 	if ((prep & PREP_ECANCELED) && !u->owned)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside the io_uring engine: uring.c runs calls, uring_prep.c knows what each opcode means,
- * uring_ring.c has the ring, uring_owner.c which thread may enter it; uring_none.c is the engine where
+ * uring_look.c when a system call waits as the ring does, uring_ring.c has the ring, uring_owner.c which thread may enter it; uring_none.c is the engine where
  * there is no liburing.
  */
 #ifndef ENGINE_URING_H
@@ -18,6 +18,7 @@
 #define PREP_TIMER (1 << 4)	/* -ETIME is how it succeeds */
 #define PREP_SIGPIPE (1 << 5)	/* io_uring suppresses the signal that goes with -EPIPE */
 #define PREP_ECANCELED (1 << 6) /* the call itself may return -ECANCELED (timerfd) */
+#define PREP_OWN_WAY (1 << 7)	/* a file that may have ways of its own: uring_look.c */
 /* uring.c's own */
 #define URING_IN_RING (1u << 16)
 #define URING_FRESH (1u << 17)	/* not yet checked for O_NONBLOCK and time-outs */
@@ -108,6 +109,10 @@ bool ring_put(struct asys_queue *q, uint32_t i, struct io_uring_sqe *entry);
 bool ring_owns(struct asys_queue *q, uint64_t user_data, uint32_t *ret_slot);
 unsigned ring_take_over(struct asys_queue *q); /* brings on the ends of a foreign ring */
 void ring_close(struct asys_queue *q, bool child);
+
+/* uring_look.c: what the system call would do where the ring waits. */
+enum look { LOOK_WAITS, LOOK_FAILS, LOOK_DIFFERS };
+enum look uring_look(struct asys_queue *q, const struct asys_call *call, uint32_t prep);
 
 /* uring.c */
 void ring_start_again(struct asys_queue *q, uint32_t i);

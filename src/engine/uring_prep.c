@@ -12,6 +12,8 @@
  *                    instead of failing with -ESPIPE, so only disks are taken there. Files of
  *                    length 0 may be the kernel's own (/proc): it would go on reading until EOF,
  *                    where read returns what one look gives.
+ *   vectors          are read before the file is asked whether it reads at all, and their flags are
+ *                    not refused where it has no vectors of its own: none for files that may be so.
  *   counts           are 32 bits wide here, and the kernel checks the range of the whole count but
  *                    transfers 0x7ffff000 bytes: larger ones are refused.
  *   open             is first tried with O_NONBLOCK added, which on a FIFO or a device means
@@ -128,11 +130,14 @@ static bool is_output(const struct io_uring_sqe *sqe)
 	return sqe->opcode == OP_WRITE || sqe->opcode == OP_WRITEV;
 }
 
+static bool is_vector(const struct io_uring_sqe *sqe)
+{
+	return sqe->opcode == OP_READV || sqe->opcode == OP_WRITEV;
+}
+
 static bool size_fits(const struct io_uring_sqe *sqe, uint64_t count)
 {
-	bool vector = sqe->opcode == OP_READV || sqe->opcode == OP_WRITEV;
-
-	return count && count <= (vector ? TRANSFER_IOV_MAX : TRANSFER_MAX);
+	return count && count <= (is_vector(sqe) ? TRANSFER_IOV_MAX : TRANSFER_MAX);
 }
 
 /* With the file's own offset. */
@@ -145,12 +150,14 @@ static int check_own(struct io_uring_sqe *sqe, const struct asys_call *call,
 		return REFUSE;
 	switch (kind_of(kinds, sqe->fd)) {
 	case FILE_PIPE:
-	case FILE_STREAM:
 		return PREP_WAITS | (out ? PREP_GOES_ON : 0);
+	case FILE_STREAM:
+		return is_vector(sqe) ? REFUSE :
+					PREP_WAITS | PREP_OWN_WAY | (out ? PREP_GOES_ON : 0);
 	case FILE_SOCKET:
 		return PREP_WAITS | (out ? PREP_OUT | PREP_GOES_ON : PREP_IN);
 	case FILE_ANON:
-		return PREP_WAITS | PREP_ECANCELED;
+		return is_vector(sqe) ? REFUSE : PREP_WAITS | PREP_OWN_WAY | PREP_ECANCELED;
 	case FILE_OTHER:
 		return REFUSE;
 	default:
