@@ -3,6 +3,7 @@
 #include "chain_text.h"
 #include "commands.h"
 #include "say.h"
+#include "visible.h"
 
 #include <asys/asys.h>
 #include <cjson/cJSON.h>
@@ -263,13 +264,15 @@ static int print_json(const struct run *run, FILE *out)
 	cJSON_Delete(root);
 	if (text == NULL)
 		return say_error(-ENOMEM, "cannot build the JSON text");
-	fprintf(out, "%s\n", text);
+	fprintf(out, "%s\n", visible_only(text, "\n\t"));
 	cJSON_free(text);
 	return 0;
 }
 
 static int print_to(const struct run *run, const struct options *options, FILE *out)
 {
+	char shown[VISIBLE_MAX];
+
 	if (options->dot)
 		return asys_chain_dot(run->chain, out);
 	if (options->json)
@@ -277,8 +280,9 @@ static int print_to(const struct run *run, const struct options *options, FILE *
 	if (options->run)
 		fprintf(out, "result %" PRId64 "\n", run->result);
 	else
-		fprintf(out, "%s: %" PRIu32 " steps, %u parameters\n", run->text.file,
-			asys_chain_steps(run->chain), run->text.params);
+		fprintf(out, "%s: %" PRIu32 " steps, %u parameters\n",
+			visible_copy(shown, run->text.file), asys_chain_steps(run->chain),
+			run->text.params);
 	return 0;
 }
 

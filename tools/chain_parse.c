@@ -11,6 +11,7 @@
 #include "chain_words.h"
 #include "constants.h"
 #include "near.h"
+#include "visible.h"
 
 #include <errno.h>
 #include <search.h>
@@ -41,10 +42,7 @@ int chain_refuse(struct chain_text *text, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(what, sizeof what, format, args);
 	va_end(args);
-	/* What others' text brings along must not change the terminal that shows it. */
-	for (char *c = what; *c != '\0'; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	visible_only(what, "");
 	if (text->error[0] == '\0')
 		snprintf(text->error, sizeof text->error, "%.60s:%u: %s", text->file, text->line,
 			 what);

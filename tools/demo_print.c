@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "demo.h"
+#include "visible.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -44,8 +45,11 @@ static void print_cost(const struct cost cost[SIDES])
 
 void demo_print_hash(const struct hash_report *report)
 {
+	char shown[VISIBLE_MAX];
+
 	printf("SHA-256 of %s (%.1f MiB), the next piece being read while this one is hashed\n",
-	       report->file->path, (double)report->file->size / (1024.0 * 1024.0));
+	       visible_copy(shown, report->file->path),
+	       (double)report->file->size / (1024.0 * 1024.0));
 	print_head();
 	print_line("time, file not in memory", "ms", 1, ms(report->cold[SIDE_SYNC].wall_ns),
 		   ms(report->cold[SIDE_ASYNC].wall_ns));
@@ -62,8 +66,9 @@ void demo_print_hash(const struct hash_report *report)
 void demo_print_walk(const struct walk_report *report)
 {
 	const struct walk *walk = &report->walk[SIDE_SYNC];
+	char shown[VISIBLE_MAX];
 
-	printf("Every file below %s walked, stat'ed and read\n", report->dir);
+	printf("Every file below %s walked, stat'ed and read\n", visible_copy(shown, report->dir));
 	print_head();
 	print_line("time, files in memory", "ms", 1, ms(report->cost[SIDE_SYNC].wall_ns),
 		   ms(report->cost[SIDE_ASYNC].wall_ns));
@@ -150,7 +155,7 @@ int demo_print_json(const struct hash_report *hash, const struct walk_report *wa
 	cJSON_Delete(root);
 	if (text == NULL)
 		return say_error(-ENOMEM, "cannot build the JSON text");
-	puts(text);
+	puts(visible_only(text, "\n\t"));
 	cJSON_free(text);
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include "near.h"
 #include "opcodes.h"
 #include "say.h"
+#include "visible.h"
 
 #include <asys/asys.h>
 #include <cjson/cJSON.h>
@@ -80,8 +81,10 @@ static void say_unknown(const char *name)
 {
 	const char *near[NEAR_MAX];
 	unsigned count = near_names(name, near);
+	char shown[VISIBLE_MAX];
 
-	fprintf(stderr, "asys: no system call '%.80s' in the table of this architecture", name);
+	fprintf(stderr, "asys: no system call '%.80s' in the table of this architecture",
+		visible_copy(shown, name));
 	for (unsigned i = 0; i < count; i++)
 		fprintf(stderr, "%s%s",
 			i == 0	      ? ": did you mean " :

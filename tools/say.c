@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "say.h"
+#include "visible.h"
 
 #include <asys/asys.h>
 #include <inttypes.h>
@@ -10,12 +11,13 @@
 
 int say_error(int err, const char *format, ...)
 {
+	char what[2048];
 	va_list args;
 
-	fputs("asys: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(what, sizeof what, format, args);
 	va_end(args);
+	fprintf(stderr, "asys: %s", visible_only(what, ""));
 	if (err < 0)
 		fprintf(stderr, ": %s", strerror(-err));
 	fputc('\n', stderr);

@@ -196,6 +196,10 @@ void process_unlock(enum process_lock which);
 int cancel_point_off(void);
 void cancel_point_back(int state);
 
+/* Bytes of the character (UTF-8) that `text` begins with; 0: its first byte belongs to none, or it
+ * controls a terminal or the direction of text. */
+unsigned harmless_length(const char *text);
+
 /* Sets this thread's asys_message and returns `err`, so that a failure is one statement. */
 int fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

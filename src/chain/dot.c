@@ -8,10 +8,16 @@
 /* Text inside a quoted string of DOT. */
 static void quoted(FILE *file, const char *text)
 {
-	for (; *text; text++) {
+	while (*text) {
+		unsigned length = harmless_length(text);
+
 		if (*text == '"' || *text == '\\')
 			fputc('\\', file);
-		fputc(*text == '\n' ? ' ' : *text, file);
+		if (length)
+			fwrite(text, 1, length, file);
+		else
+			fputc(*text == '\n' ? ' ' : '?', file);
+		text += length ? length : 1;
 	}
 }
 

@@ -34,6 +34,57 @@ def table():
     return calls
 
 
+# A colour, the 8-bit escape raw and in UTF-8, DEL, an overlong escape, text turned round; and a word
+# that has to arrive as it is.
+HOSTILE = b"\x1b[31m\x9b31m\xc2\x9b31m\x7f\xc0\x9b\xe2\x80\xae\xe2\x81\xa6\xff" + "gr\u00fcn".encode()
+
+
+class Hostile(unittest.TestCase):
+    """Nothing that comes from outside steers the terminal."""
+    def harmless(self, *args, said=True, **env):
+        done = subprocess.run([PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env={**os.environ, **env}, timeout=120)
+        text = (done.stdout + done.stderr).decode()  # valid UTF-8
+        for letter in text:
+            self.assertTrue(letter in "\n\t" or letter >= " " and letter != "\x7f" and not
+                            "\x80" <= letter < "\xa0" and letter not in "\u202e\u2066", text)
+        if said:
+            self.assertIn("gr\u00fcn", text)
+        return done
+
+    def test_words(self):
+        self.harmless("info", HOSTILE)
+        self.harmless(HOSTILE)
+        self.harmless("chain", b"--" + HOSTILE)
+        self.harmless("chain", b"/none/" + HOSTILE)
+        self.harmless("run", b"/none/" + HOSTILE)
+        self.harmless("demo", b"--dir=/none/" + HOSTILE, said=False)
+
+    def test_environment(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "c")
+            with open(path, "wb") as file:
+                file.write(b"getppid\n")
+            self.harmless("chain", "--run", path, ASYS_ENGINE=HOSTILE, said=False)
+            self.harmless("chain", "--run", path, ASYS_FAULT=HOSTILE, said=False)
+
+    def test_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder.encode(), HOSTILE)
+            with open(path, "wb") as file:
+                file.write(b'label "' + HOSTILE + b'" getppid\n')
+            for how in ("--dot", "--json", "--run"):
+                self.harmless("chain", how, path, said=how != "--run")
+            self.harmless("chain", path)
+            with open(path, "wb") as file:
+                file.write(HOSTILE + b" 1\n")
+            self.harmless("chain", path)
+            with open(path, "wb") as file:
+                file.write(b"#!/none/" + HOSTILE + b"\n")
+            os.chmod(path, 0o755)
+            self.harmless("run", path)
+
+
 class Words(unittest.TestCase):
     def test_help(self):
         for args in ((), ("help",), ("--help",), ("-h",)):
