@@ -22,7 +22,7 @@
 
 struct named {
 	const char *name;
-	size_t step;
+	size_t index; /* of the step or memory */
 };
 
 /* Blocks that are open, innermost last. */
@@ -78,12 +78,36 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
 }
 
-long chain_find_step(const struct chain_text *text, const char *name)
+static long find_name(void *const *names, const char *name)
 {
 	const struct named wanted = { name, 0 };
-	void *const *found = tfind(&wanted, &text->names, compare_names);
+	void *const *found = tfind(&wanted, names, compare_names);
 
-	return found == NULL ? -1 : (long)((const struct named *)*found)->step;
+	return found == NULL ? -1 : (long)((const struct named *)*found)->index;
+}
+
+static int add_name(void **names, const char *name, size_t index)
+{
+	struct named *named = malloc(sizeof *named);
+
+	if (named == NULL)
+		return -ENOMEM;
+	*named = (struct named){ name, index };
+	if (tsearch(named, names, compare_names) == NULL) {
+		free(named);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+long chain_find_step(const struct chain_text *text, const char *name)
+{
+	return find_name(&text->names, name);
+}
+
+long chain_find_memory(const struct chain_text *text, const char *name)
+{
+	return find_name(&text->memory_names, name);
 }
 
 static int check_name(struct chain_text *text, const char *name)
@@ -101,7 +125,6 @@ static int check_name(struct chain_text *text, const char *name)
 static int name_step(struct chain_text *text, char *name)
 {
 	const long before = chain_find_step(text, name);
-	struct named *named;
 	int err = check_name(text, name);
 
 	if (err < 0)
@@ -109,15 +132,7 @@ static int name_step(struct chain_text *text, char *name)
 	if (before >= 0)
 		return chain_refuse(text, "'%.60s' is already the name of line %u: choose another",
 				    name, text->steps[before].line);
-	named = malloc(sizeof *named);
-	if (named == NULL)
-		return -ENOMEM;
-	*named = (struct named){ name, text->step_count };
-	if (tsearch(named, &text->names, compare_names) == NULL) {
-		free(named);
-		return -ENOMEM;
-	}
-	return 0;
+	return add_name(&text->names, name, text->step_count);
 }
 
 /* ---- lines --------------------------------------------------------------------------------------- */
@@ -388,9 +403,8 @@ static int take_memory(struct chain_text *text, struct words *words)
 		err = chain_number(text, open, &size);
 	if (err < 0)
 		return err;
-	for (size_t i = 0; i < text->memory_count; i++)
-		if (strcmp(text->memories[i].name, name) == 0)
-			return chain_refuse(text, "'&%.60s' is declared twice", name);
+	if (chain_find_memory(text, name) >= 0)
+		return chain_refuse(text, "'&%.60s' is declared twice", name);
 	if (size < 1 || (uint64_t)size > CHAIN_MEMORY_MAX - text->bytes)
 		return chain_refuse(text,
 				    "'&%.60s' has to have 1 byte or more, and all memory "
@@ -419,6 +433,8 @@ static int take_memory(struct chain_text *text, struct words *words)
 		return chain_refuse(text, "%zu words of 8 bytes are too many for &%.60s[%llu]",
 				    memory.words, name, (unsigned long long)memory.size);
 	err = RESERVE(text, memories, memory_room, memory_count);
+	if (err == 0)
+		err = add_name(&text->memory_names, name, text->memory_count);
 	if (err == 0)
 		text->memories[text->memory_count++] = memory;
 	return err;
@@ -481,6 +497,7 @@ int chain_parse(struct chain_text *ret_text, const char *file, const char *sourc
 void chain_text_free(struct chain_text *text)
 {
 	tdestroy(text->names, free);
+	tdestroy(text->memory_names, free);
 	free(text->text);
 	free(text->steps);
 	free(text->modifiers);

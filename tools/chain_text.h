@@ -83,7 +83,7 @@ struct chain_text {
 	struct value *words;
 	size_t step_count, modifier_count, memory_count, word_count;
 	size_t step_room, modifier_room, memory_room, word_room;
-	void *names;			 /* of steps, a tree of chain_parse.c */
+	void *names, *memory_names;	 /* of steps and memories, trees of chain_parse.c */
 	uint64_t bytes;			 /* of all memories */
 	unsigned line;			 /* being read */
 	unsigned params;		 /* 1 + the highest that is used */
@@ -106,6 +106,7 @@ int chain_refuse(struct chain_text *text, const char *format, ...)
 
 /* The step of that name, or -1. */
 long chain_find_step(const struct chain_text *text, const char *name);
+long chain_find_memory(const struct chain_text *text, const char *name);
 
 /* Of chain_value.c: a word that is no string in quotes, as an argument; a number in C's notation,
  * constants and | included; a name as steps and memories have. `word` may be changed. */

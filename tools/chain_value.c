@@ -104,19 +104,23 @@ static int offset(struct chain_text *text, const char *word, int64_t *ret_number
 }
 
 /* The memory whose name is the first `length` letters, or -1 with an error. */
-static long find_memory(struct chain_text *text, const char *name, size_t length)
+static long find_memory(struct chain_text *text, char *name, size_t length)
 {
-	for (size_t i = 0; i < text->memory_count; i++)
-		if (strlen(text->memories[i].name) == length &&
-		    strncmp(text->memories[i].name, name, length) == 0)
-			return (long)i;
+	const char after = name[length];
+	long found;
+
+	name[length] = '\0';
+	found = chain_find_memory(text, name);
+	name[length] = after;
+	if (found >= 0)
+		return found;
 	chain_refuse(text, "no memory '%.*s': declare it above as &%.*s[BYTES]",
 		     (int)(length < 60 ? length : 60), name, (int)(length < 60 ? length : 60),
 		     name);
 	return -1;
 }
 
-static int memory_value(struct chain_text *text, const char *word, struct value *ret_value)
+static int memory_value(struct chain_text *text, char *word, struct value *ret_value)
 {
 	const size_t length = name_length(word);
 	const long found = find_memory(text, word, length);

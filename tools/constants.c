@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -31,7 +32,8 @@
 #name, (int64_t)(name) \
 	}
 
-static const struct {
+/* Sorted by name when one is looked for first. */
+static struct constant {
 	const char *name;
 	int64_t value;
 } constants[] = {
@@ -334,15 +336,23 @@ static const struct {
 
 #define CONSTANTS (sizeof constants / sizeof *constants)
 
+static int compare(const void *a, const void *b)
+{
+	return strcmp(((const struct constant *)a)->name, ((const struct constant *)b)->name);
+}
+
 bool constant_find(const char *name, int64_t *ret_value)
 {
-	for (size_t i = 0; i < CONSTANTS; i++) {
-		if (strcmp(constants[i].name, name) == 0) {
-			*ret_value = constants[i].value;
-			return true;
-		}
-	}
-	return false;
+	const struct constant wanted = { .name = name }, *found;
+	static bool sorted;
+
+	if (!sorted)
+		qsort(constants, CONSTANTS, sizeof *constants, compare);
+	sorted = true;
+	found = bsearch(&wanted, constants, CONSTANTS, sizeof *constants, compare);
+	if (found != NULL)
+		*ret_value = found->value;
+	return found != NULL;
 }
 
 const char *constant_near(const char *name)

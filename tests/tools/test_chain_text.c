@@ -298,6 +298,24 @@ static void many(void **state)
 	assert_int_equal(chain_find_step(&text, "s12345"), 12345);
 }
 
+/* Looked for one by one, so many names would last until the time-out. */
+static void many_memories(void **state)
+{
+	enum { MEMORIES = 200000 };
+	static char source[8000000];
+	size_t at = (size_t)snprintf(source, sizeof source, "&m0[8]\n");
+
+	(void)state;
+	for (unsigned i = 1; i < MEMORIES; i++)
+		at += (size_t)snprintf(source + at, sizeof source - at, "&m%u[8] = &m%u\n", i,
+				       i - 1);
+	snprintf(source + at, sizeof source - at, "getppid\n");
+	understand(source);
+	assert_int_equal(text.memory_count, MEMORIES);
+	assert_int_equal(chain_find_memory(&text, "m123456"), 123456);
+	assert_int_equal(chain_find_memory(&text, "m"), -1);
+}
+
 static void nesting(void **state)
 {
 	char source[2000];
@@ -339,6 +357,7 @@ int main(void)
 		cmocka_unit_test_teardown(blocks, forget),
 		cmocka_unit_test_teardown(refused, forget),
 		cmocka_unit_test_teardown(many, forget),
+		cmocka_unit_test_teardown(many_memories, forget),
 		cmocka_unit_test_teardown(nesting, forget),
 		cmocka_unit_test(near_constants),
 	};
