@@ -3,6 +3,8 @@
 #include "chain/program.h"
 #include "chain/run.h"
 
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Text inside a quoted string of DOT. */
@@ -81,7 +83,8 @@ static const char *shape(const struct step *step)
 	return "box";
 }
 
-static void print_step(FILE *file, const struct asys_chain *c, uint32_t k)
+static void print_step(FILE *file, const struct asys_chain *c, uint32_t k,
+		       const struct step_record *record)
 {
 	const struct step *step = &c->steps.at[k];
 	char name[160];
@@ -91,11 +94,11 @@ static void print_step(FILE *file, const struct asys_chain *c, uint32_t k)
 	quoted(file, name);
 	if (step->kind == STEP_END && step->block_kind == BLOCK_LOOP)
 		fprintf(file, "\\nat most %u times", step->bound);
-	if (c->record)
-		print_record(file, &c->record[k]);
+	if (record)
+		print_record(file, &record[k]);
 	fputc('"', file);
-	if (c->record)
-		fprintf(file, ", style=filled, fillcolor=%s", color(&c->record[k]));
+	if (record)
+		fprintf(file, ", style=filled, fillcolor=%s", color(&record[k]));
 	fputs("];\n", file);
 }
 
@@ -114,19 +117,19 @@ static void print_edge(FILE *file, const struct asys_chain *c, uint32_t k, const
 	fputs(";\n", file);
 }
 
-ASYS_API int asys_chain_dot(struct asys_chain *c, FILE *file)
+static void print_chain(FILE *file, const struct asys_chain *c, const struct step_record *record,
+			int64_t result)
 {
-	pthread_mutex_lock(&c->lock);
 	fputs("digraph chain {\n\tnode [fontname=\"Helvetica\", fontsize=10];\n"
 	      "\tedge [fontname=\"Helvetica\", fontsize=9];\n",
 	      file);
-	if (c->record) {
+	if (record) {
 		fputs("\tlabel=\"result ", file);
-		print_result(file, c->record_result);
+		print_result(file, result);
 		fputs("\";\n", file);
 	}
 	for (uint32_t k = 0; k < c->steps.count; k++)
-		print_step(file, c, k);
+		print_step(file, c, k, record);
 	for (uint32_t k = 0; k < c->steps.count; k++) {
 		const struct step *step = &c->steps.at[k];
 
@@ -138,6 +141,27 @@ ASYS_API int asys_chain_dot(struct asys_chain *c, FILE *file)
 				k, step->other);
 	}
 	fputs("}\n", file);
+}
+
+/* Writes a copy of the record: a slow file must not stop those who end sendings, and a thread that is
+ * cancelled in it must not leave a lock behind. */
+ASYS_API int asys_chain_dot(struct asys_chain *c, FILE *file)
+{
+	size_t bytes = ((size_t)c->steps.count + 1) * sizeof(*c->record);
+	struct step_record *record = malloc(bytes);
+	int64_t result;
+	bool recorded;
+
+	if (!record)
+		return fail(-ENOMEM, "no memory for the record of %u steps", c->steps.count);
+	pthread_mutex_lock(&c->lock);
+	recorded = c->record;
+	if (recorded)
+		memcpy(record, c->record, bytes);
+	result = c->record_result;
 	pthread_mutex_unlock(&c->lock);
+	pthread_cleanup_push(free, record);
+	print_chain(file, c, recorded ? record : NULL, result);
+	pthread_cleanup_pop(1);
 	return ferror(file) ? -EIO : 0;
 }

@@ -2,6 +2,8 @@
 /* Contract: sub-chains, compute steps, timers, and looking at chains. */
 #include "common.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -322,6 +324,54 @@ static void test_dot(void **state)
 	}
 }
 
+struct picture {
+	struct asys_chain *c;
+	FILE *file;
+};
+
+static void *print_picture(void *arg)
+{
+	struct picture *picture = arg;
+
+	asys_chain_dot(picture->c, picture->file);
+	return NULL;
+}
+
+/* A picture that goes to a full pipe stops no sending, and its thread may be cancelled in it. */
+static void test_dot_to_slow_file(void **state)
+{
+	struct picture picture = { .c = open_chain_with(0, ASYS_CHAIN_RECORD) };
+	char full[4096] = "", *text = NULL;
+	size_t size = 0;
+	pthread_t thread;
+	int fd[2];
+
+	(void)state;
+	value_step(picture.c, 4242);
+	make_ready(picture.c);
+	make_pipe(fd);
+	fcntl(fd[1], F_SETFL, O_NONBLOCK);
+	while (write(fd[1], full, sizeof(full)) > 0)
+		;
+	fcntl(fd[1], F_SETFL, 0);
+	picture.file = fdopen(fd[1], "w");
+	setvbuf(picture.file, NULL, _IONBF, 0);
+	check_eq(pthread_create(&thread, NULL, print_picture, &picture), 0);
+	sleep_ms(20);
+	check_eq(run_once(picture.c), 0);
+	check_eq(pthread_cancel(thread), 0);
+	check_eq(pthread_join(thread, NULL), 0);
+	check_eq(run_once(picture.c), 0);
+	picture.file = open_memstream(&text, &size);
+	check_eq(asys_chain_dot(picture.c, picture.file), 0);
+	fclose(picture.file);
+	check_says(text, "4242");
+	free(text);
+	asys_chain_close(picture.c);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +386,7 @@ int main(int argc, char **argv)
 		contract(test_timers_at_once),
 		contract(test_compute_results),
 		contract(test_dot),
+		contract(test_dot_to_slow_file),
 	};
 
 	return group(tests, argc, argv);
