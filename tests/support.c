@@ -252,8 +252,11 @@ asys_id submit_words(struct asys_queue *queue, uint32_t nr, uint32_t flags, uint
 int64_t result_of(struct asys_queue *queue, asys_id id)
 {
 	struct asys_event event = { .result = 0 };
-	int err = asys_queue_wait(queue, id, &event);
+	int err;
 
+	do /* the call itself may raise a signal that is handled */
+		err = asys_queue_wait(queue, id, &event);
+	while (err == -EINTR);
 	if (err)
 		support_fail(__FILE__, __LINE__, "asys_queue_wait: %d: %s", err, asys_message());
 	check_eq(event.id.value, id.value);

@@ -111,7 +111,7 @@ static int create(struct worker *w)
  * Threads take no signals but the cancelling one (0: there is none), and those that a call raises on its own thread
  * and that must act as they would on the caller's: a broken pipe, the limit of a file's size, faults.
  */
-static void thread_mask(int signal, sigset_t *ret_mask)
+void threads_mask(int signal, sigset_t *ret_mask)
 {
 	static const int own[] = { SIGPIPE, SIGXFSZ, SIGSEGV, SIGBUS,
 				   SIGILL,  SIGFPE,  SIGSYS,  SIGTRAP };
@@ -153,7 +153,7 @@ static int start_thread(struct asys_queue *q)
 	atomic_store_explicit(&w->current, 0, memory_order_relaxed);
 	t->crew->live++;
 	atomic_fetch_add_explicit(&t->crew->idle, CREW_LOOKING, memory_order_seq_cst);
-	thread_mask(w->deaf ? 0 : t->signal, &mask);
+	threads_mask(w->deaf ? 0 : t->signal, &mask);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	err = create(w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -39,6 +39,7 @@
 #include "ring/result_ring.h"
 #include "ring/work_ring.h"
 #include <pthread.h>
+#include <signal.h>
 
 enum lane { LANE_QUICK, LANE_HANGING, LANE_SLOW, LANES };
 
@@ -143,6 +144,8 @@ void threads_renew(struct asys_queue *q);
 void threads_watch(struct asys_queue *q);
 bool threads_to_watch(const struct asys_queue *q);
 #define UNHANG_NS 2000000u
+/* What a thread that makes calls for this one blocks: `signal` not, if it is not 0. */
+void threads_mask(int signal, sigset_t *ret_mask);
 int threads_open(struct asys_queue *q); /* rings only; 0 or -ENOMEM */
 
 /* worker.c */

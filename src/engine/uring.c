@@ -123,6 +123,8 @@ static bool called_back(struct asys_queue *q, uint32_t i, int64_t *result)
 	struct slot *slot = slot_at(q, i);
 
 	if (slot->aux & URING_NONBLOCK) {
+		/* With its own signal. */
+		slot->aux &= ~(uint32_t)PREP_SIGPIPE;
 		if (!slot->result)
 			*result = raw_syscall(slot->call.nr, slot->call.arg);
 		return false;
@@ -194,6 +196,17 @@ static void go_on(struct asys_queue *q, uint32_t i)
 		ring_start_again(q, i);
 }
 
+/* Would the system call have had SIGPIPE sent to its caller? */
+static bool breaks_loudly(const struct asys_call *call, bool moved)
+{
+	unsigned word = call->nr == SYS_splice ? 2 : call->nr == SYS_tee ? 1 : 0;
+	int type = 0;
+
+	if (!socket_option((int)call->arg[word], SO_TYPE, &type, sizeof(type)))
+		return true;
+	return type == SOCK_STREAM && !moved;
+}
+
 /* True: the call has ended. */
 static bool complete(struct asys_queue *q, uint32_t i, int64_t result)
 {
@@ -202,8 +215,8 @@ static bool complete(struct asys_queue *q, uint32_t i, int64_t result)
 	if (unlikely(result < 0)) {
 		if (repair(q, i, &result))
 			return false;
-		if (result == -EPIPE && (slot->aux & PREP_SIGPIPE) && !slot->result &&
-		    socket_is_stream((int)slot->call.arg[0]))
+		if (result == -EPIPE && (slot->aux & PREP_SIGPIPE) &&
+		    breaks_loudly(&slot->call, slot->result != 0))
 			raise(SIGPIPE);
 		if (slot->result)
 			result = slot->result;
@@ -339,6 +352,11 @@ static void look_at_fresh(struct asys_queue *q)
 
 /* The engine. */
 
+static bool is_message(uint32_t nr)
+{
+	return nr == SYS_sendto || nr == SYS_sendmsg;
+}
+
 static int start(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
@@ -357,6 +375,9 @@ static int start(struct asys_queue *q, uint32_t i)
 	if (u->sqpoll && (prep & PREP_WAITS) &&
 	    uring_look(q, &slot->call, (uint32_t)prep) != LOOK_WAITS)
 		return -EOPNOTSUPP;
+	/* For the same reason what breaks there has the signal sent to that thread. */
+	if (u->sqpoll && (prep & PREP_GOES_ON) && !is_message(slot->call.nr))
+		prep |= PREP_SIGPIPE;
 	/* The thread that waits for a timerfd may exit, and then -ECANCELED has two meanings. */
 	if ((prep & PREP_ECANCELED) && !u->owned)
 		return -EOPNOTSUPP;
@@ -378,8 +399,12 @@ static void flush(struct asys_queue *q)
 {
 	struct uring *u = q->uring;
 
-	if (!u || u->dead || !(io_uring_sq_ready(&u->ring) | u->fresh_count) || ring_is_foreign(u))
+	if (!u)
 		return;
+	if (u->dead || !(io_uring_sq_ready(&u->ring) | u->fresh_count) || ring_is_foreign(u)) {
+		kinds_forget(&u->kinds);
+		return;
+	}
 	q->stats.batches++;
 	ring_submit(q);
 	/* Also if somebody else has submitted them meanwhile. */

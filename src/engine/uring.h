@@ -11,12 +11,12 @@
 #include "engine/transfer.h"
 
 /* What uring_prep says about the entry that it made; kept in slot->aux. */
-#define PREP_WAITS (1 << 0)	/* may wait for readiness, which O_NONBLOCK would forbid */
-#define PREP_IN (1 << 1)	/* input from a socket: SO_RCVTIMEO counts */
-#define PREP_OUT (1 << 2)	/* output to a socket: SO_SNDTIMEO counts */
-#define PREP_GOES_ON (1 << 3)	/* a short transfer may have to be continued */
-#define PREP_TIMER (1 << 4)	/* -ETIME is how it succeeds */
-#define PREP_SIGPIPE (1 << 5)	/* io_uring suppresses the signal that goes with -EPIPE */
+#define PREP_WAITS (1 << 0)   /* may wait for readiness, which O_NONBLOCK would forbid */
+#define PREP_IN (1 << 1)      /* input from a socket: SO_RCVTIMEO counts */
+#define PREP_OUT (1 << 2)     /* output to a socket: SO_SNDTIMEO counts */
+#define PREP_GOES_ON (1 << 3) /* a short transfer may have to be continued */
+#define PREP_TIMER (1 << 4)   /* -ETIME is how it succeeds */
+#define PREP_SIGPIPE (1 << 5) /* the signal that goes with -EPIPE does not reach a thread of ours */
 #define PREP_ECANCELED (1 << 6) /* the call itself may return -ECANCELED (timerfd) */
 #define PREP_OWN_WAY (1 << 7)	/* a file that may have ways of its own: uring_look.c */
 /* uring.c's own */
@@ -34,6 +34,8 @@
 #define KIND_CACHE 64
 struct kind_cache {
 	uint32_t stamp;
+	uint32_t limit_stamp; /* `limited` is as of then */
+	bool limited;	      /* RLIMIT_FSIZE */
 	struct {
 		int fd;
 		uint32_t stamp;

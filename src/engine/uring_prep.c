@@ -24,7 +24,9 @@
  *                    overlayfs): refused always.
  *   connect          would go on where O_NONBLOCK or SO_SNDTIMEO would not: asked before.
  *   send             suppresses SIGPIPE: uring.c raises it.
- *   splice, tee      with offsets in memory do not write them back.
+ *   splice, tee      with offsets in memory do not write them back. SIGPIPE goes to the kernel's worker
+ *                    that runs them: uring.c raises it.
+ *   growing          beyond RLIMIT_FSIZE sends SIGXFSZ to that worker: refused where there is a limit.
  *   MSG_OOB, MSG_ERRQUEUE  never wait, but would here.
  *   waitid           knows no rusage, and no O_NONBLOCK of a pidfd.
  *   futexes, epoll_wait  know no time-out. epoll_ctl is deprecated in the ring.
@@ -39,6 +41,7 @@
 
 #include <fcntl.h>
 #include <liburing.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -130,6 +133,19 @@ static bool is_output(const struct io_uring_sqe *sqe)
 	return sqe->opcode == OP_WRITE || sqe->opcode == OP_WRITEV;
 }
 
+/* What grows beyond RLIMIT_FSIZE has SIGXFSZ sent, but to the kernel's worker that does it. */
+static bool size_is_limited(struct kind_cache *kinds)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (kinds->limit_stamp != kinds->stamp) {
+		getrlimit(RLIMIT_FSIZE, &limit);
+		kinds->limited = limit.rlim_cur != RLIM_INFINITY;
+		kinds->limit_stamp = kinds->stamp;
+	}
+	return kinds->limited;
+}
+
 static bool is_vector(const struct io_uring_sqe *sqe)
 {
 	return sqe->opcode == OP_READV || sqe->opcode == OP_WRITEV;
@@ -170,7 +186,8 @@ static int check_at(struct io_uring_sqe *sqe, const struct asys_call *call,
 {
 	enum file_kind kind;
 
-	if (!size_fits(sqe, call->arg[2]) || sqe->off > INT64_MAX)
+	if (!size_fits(sqe, call->arg[2]) || sqe->off > INT64_MAX ||
+	    (is_output(sqe) && size_is_limited(kinds)))
 		return REFUSE;
 	kind = kind_of(kinds, sqe->fd);
 	return kind == FILE_DISK || (kind == FILE_EMPTY && is_output(sqe)) ? 0 : REFUSE;
@@ -307,8 +324,15 @@ static int check_ftruncate(struct io_uring_sqe *sqe, const struct asys_call *cal
 			   struct kind_cache *kinds)
 {
 	(void)call;
-	(void)kinds;
-	return sqe->off > INT64_MAX ? REFUSE : 0;
+	return sqe->off > INT64_MAX || size_is_limited(kinds) ? REFUSE : 0;
+}
+
+static int check_fallocate(struct io_uring_sqe *sqe, const struct asys_call *call,
+			   struct kind_cache *kinds)
+{
+	(void)sqe;
+	(void)call;
+	return size_is_limited(kinds) ? REFUSE : 0;
 }
 
 static int check_splice(struct io_uring_sqe *sqe, const struct asys_call *call,
@@ -316,12 +340,12 @@ static int check_splice(struct io_uring_sqe *sqe, const struct asys_call *call,
 {
 	const uint64_t *a = call->arg;
 
-	(void)kinds;
-	if (a[1] || a[3] || !a[4] || a[4] > UINT32_MAX || (sqe->splice_flags & SPLICE_FD_IN_FIXED))
+	if (a[1] || a[3] || !a[4] || a[4] > UINT32_MAX ||
+	    (sqe->splice_flags & SPLICE_FD_IN_FIXED) || size_is_limited(kinds))
 		return REFUSE;
 	sqe->splice_off_in = UINT64_MAX;
 	sqe->splice_fd_in = (int)a[0];
-	return 0;
+	return PREP_SIGPIPE;
 }
 
 static int check_tee(struct io_uring_sqe *sqe, const struct asys_call *call,
@@ -331,7 +355,7 @@ static int check_tee(struct io_uring_sqe *sqe, const struct asys_call *call,
 	if (!call->arg[2] || call->arg[2] > UINT32_MAX || (sqe->splice_flags & SPLICE_FD_IN_FIXED))
 		return REFUSE;
 	sqe->splice_fd_in = (int)call->arg[0];
-	return 0;
+	return PREP_SIGPIPE;
 }
 
 /* Waiting for others. */
@@ -501,7 +525,7 @@ static const struct row rows[NR_MOST] = {
 #endif
 	[SYS_fsync] =         { OP_FSYNC,     A0, NONE, NONE,  NONE, NONE, 0, NULL },
 	[SYS_fdatasync] =     { OP_FSYNC,     A0, NONE, NONE,  NONE, NONE, IORING_FSYNC_DATASYNC, NULL },
-	[SYS_fallocate] =     { OP_FALLOCATE, A0, A3,  A2,       A1, NONE, 0, NULL },
+	[SYS_fallocate] =     { OP_FALLOCATE, A0, A3,  A2,       A1, NONE, 0, check_fallocate },
 	[SYS_ftruncate] =     { OP_FTRUNCATE, A0, NONE, A1,    NONE, NONE, 0, check_ftruncate },
 	[SYS_sync_file_range] = { OP_SYNC_FILE_RANGE, A0, NONE, A1, A2, A3, 0, check_size2 },
 	[SYS_fadvise64] =     { OP_FADVISE,   A0, NONE, A1,      A2, A3,   0, check_size2 },

@@ -26,12 +26,13 @@ static void *driver_main(void *arg)
 
 int driver_start(struct asys_queue *q)
 {
-	sigset_t all, old;
+	sigset_t mask, old;
 	int err;
 
 	q->driver_quit = q->paused = false;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	/* It makes calls itself, and what these raise must not get lost. */
+	threads_mask(0, &mask);
+	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	err = pthread_create(&q->driver, NULL, driver_main, q);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	q->driver_on = !err;

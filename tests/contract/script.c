@@ -143,6 +143,7 @@ void script_compare(void (*fn)(struct script *s))
 		{ "uring, polling", ASYS_ENGINE_URING, ASYS_QUEUE_SQPOLL },
 		{ "ready", ASYS_ENGINE_READY, 0 },
 		{ "auto", ASYS_ENGINE_AUTO, 0 },
+		{ "driver", ASYS_ENGINE_AUTO, ASYS_QUEUE_DRIVER },
 	};
 	static struct script plain, queued;
 	const char *forced = getenv("ASYS_ENGINE");
