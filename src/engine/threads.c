@@ -271,6 +271,14 @@ void threads_flush(struct asys_queue *q, bool wake)
 		wake_or_start(q, want < t->max ? want : t->max);
 }
 
+void threads_start_more(struct asys_queue *q)
+{
+	if (!threads_offered(q) || quick_threads(q->threads))
+		return;
+	q->threads->new_quick++;
+	threads_flush(q, true);
+}
+
 static int start(struct asys_queue *q, uint32_t i)
 {
 	int err = q->threads ? 0 : threads_open(q);

@@ -124,6 +124,8 @@ struct threads {
 bool threads_offer(struct asys_queue *q, uint32_t i);
 /* Makes pushes seen; starts or wakes threads for slow calls and, if `wake`, for quick ones. */
 void threads_flush(struct asys_queue *q, bool wake);
+/* Calls were offered, and all threads that could take them hang: one more, if the limit allows it. */
+void threads_start_more(struct asys_queue *q);
 /* Takes offered quick calls back to run them here, and slow ones if no thread could be started;
  * returns how many. */
 unsigned threads_take_back(struct asys_queue *q, uint32_t *ret_slots, unsigned max);

@@ -112,6 +112,8 @@ static void start_without_waiting(struct asys_queue *q)
 		more = !q->nended && (q->chains || q->nlist[LIST_START] ||
 				      (q->nlist[LIST_QUICK] && q->engine != ASYS_ENGINE_INLINE));
 	}
+	if (q->threads)
+		threads_start_more(q);
 	/* Engine inline has no other thread for them; else none could be had, or none has room. */
 	if (unlikely(q->nlist[LIST_QUICK] || threads_stuck(q)))
 		drive(q, &soon);

@@ -180,7 +180,8 @@ static bool user_has_something(const struct asys_queue *q)
 		return true;
 	if (q->driver_on)
 		return false;
-	return q->chains || q->nlist[LIST_QUICK] || (q->nlist[LIST_START] && !q->blocked);
+	return q->chains || q->nlist[LIST_QUICK] || (q->nlist[LIST_START] && !q->blocked) ||
+	       threads_stuck(q);
 }
 
 static void user_signal(struct asys_queue *q)
@@ -217,14 +218,16 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 		return wait_for_sleeper(q, kinds, when_ns);
 	if (timers_next(q) < when_ns)
 		when_ns = timers_next(q);
-	risky = threads_to_watch(q);
+	risky = threads_to_watch(q) || (!may_help(q) && threads_offered(q));
 	if (unlikely(risky) && clock_now() + UNHANG_NS < when_ns)
 		when_ns = clock_now() + UNHANG_NS;
 	q->somebody_sleeps = true;
 	q->sleep_kinds = kinds;
 	err = sleep_once(q, kinds, need, when_ns);
-	if (unlikely(risky))
+	if (unlikely(risky)) {
 		threads_watch(q);
+		threads_start_more(q);
+	}
 	q->somebody_sleeps = false;
 	if (queue_shared(q))
 		wake_listeners(q);
@@ -251,7 +254,7 @@ static void user_set_timer(struct asys_queue *q)
 	uint64_t next = timers_next(q);
 
 	/* Somebody has to look whether threads hang in chains. */
-	if (unlikely(threads_to_watch(q)) && clock_now() + UNHANG_NS < next)
+	if (unlikely(threads_to_watch(q) || threads_offered(q)) && clock_now() + UNHANG_NS < next)
 		next = q->user_when > clock_now() && q->user_when < next ? q->user_when :
 									   clock_now() + UNHANG_NS;
 	if (next == q->user_when)
