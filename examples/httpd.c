@@ -32,6 +32,7 @@
 #define DESCRIPTORS_OTHERS 16u /* the listener, the queue's, and some to spare */
 #define PAUSE_NS 100000000u
 #define RATE_MIN 256u /* bytes a second: who takes less of an answer counts as silent */
+#define STALL_NS UINT64_C(5000000000) /* an answer may stand still for so long */
 
 /* The parameter of a sending: words that its steps load and store, and the rest. */
 struct connection {
@@ -322,6 +323,14 @@ static bool has_moved(struct connection *k)
 	return true;
 }
 
+/* May be ended for another: not in the middle of an answer that its client has taken some of lately. What
+ * the client's kernel has taken for it is not seen, so a slow reader may look silent for a while. */
+static bool is_silent(const struct connection *k)
+{
+	return k->in_use && (!__atomic_load_n(&k->busy, __ATOMIC_RELAXED) ||
+			     asys_now() - k->active_ns > STALL_NS);
+}
+
 /* The one that was silent for longest; false: none is silent. */
 static bool end_oldest(void)
 {
@@ -329,9 +338,12 @@ static bool end_oldest(void)
 		struct connection *oldest = NULL;
 
 		for (unsigned n = 0; n < s.most; n++)
-			if (s.all[n].in_use && (!oldest || s.all[n].active_ns < oldest->active_ns))
+			if (is_silent(&s.all[n]) &&
+			    (!oldest || s.all[n].active_ns < oldest->active_ns))
 				oldest = &s.all[n];
-		if (oldest && !has_moved(oldest)) {
+		if (!oldest)
+			return false;
+		if (!has_moved(oldest)) {
 			asys_queue_cancel(s.q, oldest->sending);
 			return true;
 		}
