@@ -91,7 +91,7 @@ static void run_quick(struct asys_queue *q, uint32_t i)
 
 /* One that was taken from the list. False: its kind turned out to wait for a device, and many may wait at
  * once elsewhere. */
-static bool help_one(struct asys_queue *q, uint32_t i, const struct goal *goal)
+static inline bool help_one(struct asys_queue *q, uint32_t i, const struct goal *goal)
 {
 	enum route route = route_call(q, &slot_at(q, i)->call);
 

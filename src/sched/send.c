@@ -361,12 +361,19 @@ inline uint32_t slot_new(struct asys_queue *q, int *ret_err)
 	return likely(i != NIL) ? i : alloc_helping(q, ret_err);
 }
 
+/* It may have to be run by its sender and nobody else: what is of class home, or a chain with such steps. */
+static inline bool needs_owner(const struct asys_queue *q, uint32_t nr)
+{
+	return nr >= ROUTES || q->route[nr] == ROUTE_HOME || q->route[nr] == ROUTE_BY_CALL;
+}
+
 inline asys_id slot_sent(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
 	asys_id id = { slot->id };
 
-	slot->owner = thread_number();
+	if (unlikely(queue_shared(q) || needs_owner(q, slot->call.nr)))
+		slot->owner = thread_number();
 	if (unlikely(q->nnext || q->next_error || (slot->call.flags & ASYS_CALL_REFS))) {
 		id = send_modified(q, i, q->nnext ? next_find(q) : NULL);
 	} else {
