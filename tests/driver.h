@@ -23,7 +23,7 @@
 /* "wait", "fd", "thread" or "shared". */
 bool driver_is(const char *name);
 
-int driver_open(struct asys_queue **ret_queue, const struct asys_queue_options *options);
+int driver_open(struct asys_queue **ret_queue, const struct asys_queue_options *given);
 void driver_close(struct asys_queue *queue);
 int driver_get(struct asys_queue *queue, struct asys_event *ret_event);
 int driver_get_many(struct asys_queue *queue, struct asys_event *ret_events, unsigned max,

@@ -84,7 +84,7 @@ __attribute__((constructor)) static void begin(void)
 	*(void **)&next_execve = dlsym(RTLD_NEXT, "execve");
 	*(void **)&next_execvpe = dlsym(RTLD_NEXT, "execvpe");
 	*(void **)&next_fexecve = dlsym(RTLD_NEXT, "fexecve");
-	at_quick_exit(finish_writes);
+	(void)at_quick_exit(finish_writes); /* refused: writes may be lost there, as before */
 }
 
 __attribute__((destructor)) static void end(void)
@@ -156,33 +156,33 @@ EXPORTED int fexecve(int fd, char *const argv[], char *const envp[])
 			(argv)[i] = va_arg(args, char *);                        \
 	} while (0)
 
-EXPORTED int execl(const char *path, const char *first, ...)
+EXPORTED int execl(const char *path, const char *arg, ...)
 {
 	va_list args;
 	char **argv;
 
-	COLLECT(args, argv, first);
+	COLLECT(args, argv, arg);
 	va_end(args);
 	return execve(path, argv, environ);
 }
 
-EXPORTED int execlp(const char *file, const char *first, ...)
+EXPORTED int execlp(const char *file, const char *arg, ...)
 {
 	va_list args;
 	char **argv;
 
-	COLLECT(args, argv, first);
+	COLLECT(args, argv, arg);
 	va_end(args);
 	return execvpe(file, argv, environ);
 }
 
-EXPORTED int execle(const char *path, const char *first, ...)
+EXPORTED int execle(const char *path, const char *arg, ...)
 {
 	va_list args;
 	char **argv;
 	char *const *envp;
 
-	COLLECT(args, argv, first);
+	COLLECT(args, argv, arg);
 	envp = va_arg(args, char *const *);
 	va_end(args);
 	return execve(path, argv, envp);

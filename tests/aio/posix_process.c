@@ -298,7 +298,6 @@ static void block_is_free_at_the_end(void **state)
 enum { WRITES = 8, PIECE = 100 };
 
 static char *no_arguments[] = { (char *)"true", NULL };
-extern char **environ;
 
 static void by_exit(void)
 {
@@ -359,10 +358,10 @@ static void by_fexecve(void)
 static void beside_vfork(void)
 {
 	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	pid_t child = vfork();
+	pid_t child = vfork(); /* NOLINT: it is what is tried */
 
 	if (!child) {
-		for (int i = 3; i < fd; i++)
+		for (int i = 3; i < fd; i++) /* NOLINT */
 			dup2(fd, i);
 		execv("/bin/true", no_arguments);
 		_exit(1);

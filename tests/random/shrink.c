@@ -91,7 +91,7 @@ void shrink(struct program *program, const struct way *way)
 
 	over_at = asys_now() + SECONDS * UINT64_C(1000000000);
 	if (!fails(program, way)) {
-		printf("Alone it did not fail in %u more runs.\n", TRIES);
+		printf("Alone it did not fail in %u more runs.\n", (unsigned)TRIES);
 		return;
 	}
 	while (changed) {
