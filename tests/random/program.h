@@ -254,7 +254,7 @@ static inline bool once_in(struct random *random, uint32_t n)
 enum { SCENE_BUSY = 61, SCENE_LIMIT, SCENE_CANCEL };
 void generate(struct program *program, uint64_t seed, uint64_t without, bool calm);
 /* Names of the kinds; NULL past the last. */
-const char *scene_name(unsigned scene);
+const char *scene_name(unsigned number);
 /* Only on demand: docs/LIMITS.md says why it differs. */
 bool scene_unusual(unsigned scene);
 /* Where everything lies in memory; after something was dropped, too. */
@@ -285,7 +285,7 @@ void signals_take(unsigned counts[SIGNALS]);
 void signals_await(const struct program *program, const struct run *run);
 
 /* words.c: the words of a call in this run; `part` >= 0 limits the size of a transfer. */
-void op_words(const struct program *program, const struct run *run, unsigned op, int64_t part,
+void op_words(const struct program *program, const struct run *run, unsigned i, int64_t part,
 	      uint64_t word[6]);
 /* Memory as it is before the run. */
 void arena_prepare(const struct program *program, struct run *run);

@@ -375,8 +375,7 @@ void world_look(const struct program *program, struct run *run)
 
 void world_limit(const struct program *program, bool set)
 {
-	const unsigned which =
-		program->limit == LIMIT_FSIZE ? RLIMIT_FSIZE : RLIMIT_NOFILE;
+	const unsigned which = program->limit == LIMIT_FSIZE ? RLIMIT_FSIZE : RLIMIT_NOFILE;
 	struct rlimit limit;
 
 	if (program->limit == LIMIT_NONE)
