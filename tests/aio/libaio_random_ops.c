@@ -157,7 +157,7 @@ static bool is_transfer(const struct iocb *cb)
 static uint64_t pick_size(const struct op *op)
 {
 	static const uint64_t sizes[] = { 0, 1, 8, 100, 511, 512, 4096, 4097, 5000, 8192, 12288 };
-	static const uint64_t huge[] = { 1ull << 31, 1ull << 32,       0x7ffff000, 1ull << 40,
+	static const uint64_t huge[] = { 1ull << 31, 1ull << 32,       0x7ffff000, 1ull << 47,
 					 INT64_MAX,  INT64_MAX - 4096, 1ull << 63, UINT64_MAX };
 
 	if (is_stream(op->kind))

@@ -161,7 +161,7 @@ static bool is_stream(enum kind kind)
 static void pick_area(struct op *op, unsigned place)
 {
 	static const uint64_t sizes[] = { 0, 1, 8, 100, 511, 512, 4096, 4097, 5000, 8192, 12288 };
-	static const uint64_t huge[] = { 1ull << 31, 0x7ffff000, 1ull << 40,
+	static const uint64_t huge[] = { 1ull << 31, 0x7ffff000, 1ull << 47,
 					 INT64_MAX,  1ull << 63, UINT64_MAX };
 	static const int64_t odd[] = {
 		-1, INT64_MIN, INT64_MAX, INT64_MAX - 100, -4096, 1ll << 45

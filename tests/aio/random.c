@@ -118,7 +118,7 @@ int random_file(bool in_memory, size_t size, int flags)
 }
 
 /* At the beginning of so much room that where it lies does not decide whether a long buffer passes the
- * end of what addresses a program has. */
+ * end of what addresses a program has: sizes are below this room, or above all of a program's. */
 #define ROOM (1ull << 33)
 
 unsigned char *random_arena(unsigned slots, size_t bytes)
