@@ -6,6 +6,9 @@
  * tree against bfs, find and fd: whole programs, from their start to their end; asked for files
  * above 1 GiB, of which there are none, so that they need every file's stat and print nothing. The
  * program on asys is this one: walk --walker asys FOLDER.
+ *
+ * contended_N: the walkers inside their processes, beside N programs that compute and never wait.
+ * A user's machine is seldom idle, and a second thread there gets its turn late.
  */
 #include "harness.h"
 #include "program.h"
@@ -13,14 +16,28 @@
 #include "walkers.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define ARGS_MAX 12
+#define NEIGHBOURS_MAX 8u
 
 struct setting {
 	struct bench_tree tree;
+	bool one_core;
+};
+
+/* What a case measures, beside how many neighbours. */
+struct walk_case {
+	const char *name;
+	const struct bench_side *const *sides;
+	unsigned sides_len;
+	unsigned neighbours;
 	bool one_core;
 };
 
@@ -175,6 +192,68 @@ static const struct bench_side whole_fd = { "fd", fd_open, program_round, progra
 static const struct bench_side *const inside[] = { &inside_asys, &inside_sync };
 static const struct bench_side *const whole[] = { &whole_asys, &whole_bfs, &whole_find, &whole_fd };
 
+/* Neighbours */
+
+static void compute_for_ever(pid_t parent)
+{
+	volatile unsigned n = 0;
+
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent)
+		for (n = 0; n < 100000000; n++)
+			;
+	_exit(0);
+}
+
+static void neighbours_end(const pid_t *pids, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (pids[i] > 0) {
+			kill(pids[i], SIGKILL);
+			waitpid(pids[i], NULL, 0);
+		}
+}
+
+/* Process ids into `ret_pids`. 0 or -errno, then there is none. */
+static int neighbours_begin(pid_t *ret_pids, unsigned count)
+{
+	pid_t parent = getpid();
+
+	for (unsigned i = 0; i < count; i++) {
+		ret_pids[i] = fork();
+		if (ret_pids[i] < 0) {
+			int err = -errno;
+
+			neighbours_end(ret_pids, i);
+			return err;
+		}
+		if (!ret_pids[i])
+			compute_for_ever(parent);
+	}
+	return 0;
+}
+
+static int measure(const struct bench_options *options, const struct walk_case *what,
+		   struct setting *set)
+{
+	const struct bench_case one = { what->name, "ms", 1e6, what->sides_len, what->sides, set };
+	pid_t pids[NEIGHBOURS_MAX];
+	int err;
+
+	if (!bench_wants(options, what->name))
+		return 0;
+	set->one_core = what->one_core;
+	err = neighbours_begin(pids, what->neighbours);
+	if (err)
+		return err;
+	err = bench_compare(options, &one);
+	neighbours_end(pids, what->neighbours);
+	return err;
+}
+
 static unsigned size_of(unsigned file)
 {
 	return file;
@@ -189,10 +268,14 @@ static int run_all(const struct bench_options *options)
 					 .size = size_of,
 					 .holes = true } };
 	struct bench_tree *tree = &set.tree;
-	const struct bench_case cases[] = {
-		{ "tree", "ms", 1e6, 2, inside, &set },
-		{ "tree", "ms", 1e6, 4, whole, &set },
-		{ "tree_one_core", "ms", 1e6, 2, inside, &set },
+	static const struct walk_case cases[] = {
+		{ "tree", inside, 2, 0, false },
+		{ "tree", whole, 4, 0, false },
+		{ "tree_one_core", inside, 2, 0, true },
+		{ "contended_1", inside, 2, 1, false },
+		{ "contended_2", inside, 2, 2, false },
+		{ "contended_4", inside, 2, 4, false },
+		{ "contended_8", inside, 2, NEIGHBOURS_MAX, false },
 	};
 	const char *place = bench_place(options, false);
 	char path[4200];
@@ -207,10 +290,8 @@ static int run_all(const struct bench_options *options)
 	err = bench_tree_make(tree);
 	if (err)
 		bench_say(options, "cannot make the tree: %s", strerror(-err));
-	for (size_t i = 0; i < sizeof cases / sizeof *cases && !err; i++) {
-		set.one_core = !strcmp(cases[i].name, "tree_one_core");
-		err = bench_compare(options, &cases[i]);
-	}
+	for (size_t i = 0; i < sizeof cases / sizeof *cases && !err; i++)
+		err = measure(options, &cases[i], &set);
 	return err;
 }
 
