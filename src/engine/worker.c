@@ -79,30 +79,35 @@ static void run_chain_and_publish(struct worker *w, uint32_t i)
 		bell_ring_now(&w->q->bell);
 }
 
-static void run_and_publish(struct worker *w, uint32_t i, bool measure)
+static bool run_timed(struct worker *w, uint32_t i, int64_t *ret_result)
 {
 	struct threads *t = w->q->threads;
 	uint32_t nr = slot_at(w->q, i)->call.nr;
-	uint64_t before;
-	int64_t result;
+	struct stopwatch watch;
 
-	if (unlikely(nr == CALL_CHAIN)) {
+	stopwatch_start(&watch, cost_in_doubt(w->q, nr));
+	if (unlikely(!run_call(w, i, ret_result)))
+		return false;
+	atomic_store_explicit(&t->cost_ns, cost_seen(&watch), memory_order_relaxed);
+	atomic_store_explicit(&t->cost_nr, nr + 1, memory_order_release);
+	return true;
+}
+
+static void run_and_publish(struct worker *w, uint32_t i, bool timed)
+{
+	int64_t result;
+	bool run;
+
+	if (unlikely(slot_at(w->q, i)->call.nr == CALL_CHAIN)) {
 		run_chain_and_publish(w, i);
 		return;
 	}
-	before = measure ? clock_now() : 0;
-	if (unlikely(!run_call(w, i, &result))) {
+	run = unlikely(timed) ? run_timed(w, i, &result) : run_call(w, i, &result);
+	if (unlikely(!run)) {
 		give_back(w, i);
 		return;
 	}
-	if (measure) {
-		uint64_t ns = clock_now() - before;
-
-		atomic_store_explicit(&t->cost_ns, ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns,
-				      memory_order_relaxed);
-		atomic_store_explicit(&t->cost_nr, nr + 1, memory_order_release);
-	}
-	result_push(&t->results, i, result);
+	result_push(&w->q->threads->results, i, result);
 	bell_ring(&w->q->bell, 1);
 }
 

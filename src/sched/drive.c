@@ -46,8 +46,9 @@ unsigned reap(struct asys_queue *q)
 void run_here(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
-	uint64_t before;
+	struct stopwatch watch;
 	int64_t result;
+	bool timed;
 
 	if (unlikely(slot->call.nr == CALL_CHAIN)) {
 		chain_run(q, i);
@@ -59,11 +60,12 @@ void run_here(struct asys_queue *q, uint32_t i)
 		end(q, i, run_measured(q, &slot->call));
 		return;
 	}
-	before = measure_begin(q, slot->call.nr);
+	timed = measure_begin(q, slot->call.nr, &watch);
 	queue_unlock(q);
 	result = raw_syscall(slot->call.nr, slot->call.arg);
 	queue_lock(q);
-	measure_end(q, slot->call.nr, before);
+	if (unlikely(timed))
+		measure_end(q, slot->call.nr, &watch);
 	end(q, i, result);
 }
 
@@ -293,17 +295,18 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 
 int drive(struct asys_queue *q, const struct goal *goal)
 {
-	uint64_t since = 0, done = q->share.done_ns;
+	uint64_t done = q->share.done_ns;
+	struct stopwatch watch;
+	bool measured;
 	int err;
 
 	if (unlikely(q->starved) && slots_used(&q->pool) < q->pool.depth)
 		chains_feed(q);
 
-	if (unlikely(share_measures(q)))
-		since = clock_now();
+	measured = share_measures(q, &watch);
 	err = drive_on(q, goal);
-	if (since)
-		share_measured(q, clock_now() - since, q->share.done_ns - done);
+	if (unlikely(measured))
+		share_ended(q, &watch, q->share.done_ns - done);
 	if (unlikely(q->rescue))
 		rescue_off(q);
 	return err;

@@ -10,6 +10,7 @@
 #ifndef SCHED_QUEUE_H
 #define SCHED_QUEUE_H
 
+#include "base/stopwatch.h"
 #include "call/slot.h"
 #include "chain/depend.h"
 #include "engine/engine.h"
@@ -201,10 +202,34 @@ static inline bool route_is_quick(enum route route)
 /* route.c */
 /* Of an unknown number, one measured slow, or one whose words matter. */
 enum route route_by_call(struct asys_queue *q, const struct asys_call *call);
-void cost_note(struct asys_queue *q, uint32_t nr, uint64_t ns);
+void cost_note(struct asys_queue *q, uint32_t nr, uint32_t ns);
 
-/* A quick call that takes longer than a hand-over to another core waits for something. */
+/* What waits for longer than a hand-over to another core takes is not run by who waits. What computes is,
+ * whatever it costs, if others do not wait for it too long. */
 #define COST_SLOW_NS 20000u
+#define COST_LONG_NS 200000u
+
+/* One sample counts for so much at most: it takes several to make a call slow, not one that was
+ * preempted. */
+#define COST_MOST_NS (4 * COST_SLOW_NS)
+
+/* What the call that ends now is taken for. */
+static inline uint32_t cost_seen(const struct stopwatch *watch)
+{
+	uint64_t ns;
+	uint32_t most = COST_MOST_NS;
+
+	if (!stopwatch_waited(watch, &ns) && ns < COST_LONG_NS)
+		most = COST_SLOW_NS;
+	return ns < most ? (uint32_t)ns : most;
+}
+
+/* So much is worth asking whether it waited, or others ran in its place. */
+static inline bool cost_in_doubt(const struct asys_queue *q, uint32_t nr)
+{
+	return nr < ROUTES && route_is_quick(q->route[nr]) &&
+	       __atomic_load_n(&q->cost[nr], __ATOMIC_RELAXED) > COST_SLOW_NS / 4;
+}
 
 static inline bool cost_is_high(const struct asys_queue *q, uint32_t nr)
 {

@@ -152,19 +152,22 @@ bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *re
 		 bool *ret_interrupted)
 {
 	static _Thread_local uint32_t flags; /* outlives a late signal */
-	uint64_t before, begin;
+	struct stopwatch watch;
+	uint64_t begin;
 	int64_t result;
+	bool timed;
 
 	if (queue_shared(q) || !rescue_on(q))
 		return false;
 	begin = clock_now();
 	flags = 0;
 	cancel_running = &flags;
-	before = measure_begin(q, call->nr);
+	timed = measure_begin(q, call->nr, &watch);
 	result = cancelpoint_syscall(&flags, call->nr, call->arg[0], call->arg[1], call->arg[2],
 				     call->arg[3], call->arg[4], call->arg[5]);
 	cancel_running = NULL;
-	measure_end(q, call->nr, before);
+	if (unlikely(timed))
+		measure_end(q, call->nr, &watch);
 	if (unlikely(clock_now() - begin > SERVER_NS))
 		q->rescue->slow = true;
 	if (UNDER_TSAN && result == -EINTR)

@@ -19,9 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One sample counts for so much at most: it takes several to make a call slow, not one that was
- * preempted. */
-#define COST_MOST_NS (4 * COST_SLOW_NS)
 #define COST_WEIGHT 8u
 
 static bool has_uring(const struct asys_queue_options *o)
@@ -200,9 +197,9 @@ bool open_may_hang(const struct asys_call *call)
 
 /* Work that is shared is counted in what calls cost alone, or what they lose to each other would look
  * like work (share.h). Slow is slow in any case. */
-void cost_note(struct asys_queue *q, uint32_t nr, uint64_t ns)
+void cost_note(struct asys_queue *q, uint32_t nr, uint32_t ns)
 {
-	uint32_t now = ns > COST_MOST_NS ? COST_MOST_NS : (uint32_t)ns;
+	uint32_t now = ns;
 
 	if (nr >= ROUTES || (q->cost[nr] && q->cost[nr] < COST_SLOW_NS && ns < COST_SLOW_NS &&
 			     threads_live(q) && !q->share.alone))

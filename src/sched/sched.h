@@ -98,10 +98,14 @@ void unpop(struct asys_queue *q, uint32_t i, unsigned list); /* back to where it
 
 /* share.c: quick calls, see share.h */
 void share_init(struct share *share);
-void share_all(struct asys_queue *q);	   /* nobody will wait now: threads get them all */
-void share_some(struct asys_queue *q);	   /* part of them, where that is a gain */
-bool share_measures(struct asys_queue *q); /* the wait that begins now is to be measured */
-void share_measured(struct asys_queue *q, uint64_t ns, uint64_t work_ns); /* it took so long */
+void share_all(struct asys_queue *q);  /* nobody will wait now: threads get them all */
+void share_some(struct asys_queue *q); /* part of them, where that is a gain */
+/* True: the wait that begins now is to be measured, and the watch runs. */
+bool share_measures(struct asys_queue *q, struct stopwatch *watch);
+/* It is over; so much work was done. */
+void share_ended(struct asys_queue *q, const struct stopwatch *watch, uint64_t work_ns);
+void share_measured(struct asys_queue *q, uint64_t ns,
+		    uint64_t work_ns); /* the same, it took so long */
 
 /* drive.c: what a waiter waits for */
 struct goal {
@@ -143,37 +147,39 @@ void rescue_close(struct asys_queue *q);
 
 #define LATELY_NS 1000000u
 
-/* Around a call that the client runs itself, of which one in COST_EVERY is timed. Begin returns when
- * that was, or 0. */
-static inline uint64_t measure_begin(struct asys_queue *q, uint32_t nr)
+/* Around a call that the client runs itself, of which one in COST_EVERY is timed: true. */
+static inline bool measure_begin(struct asys_queue *q, uint32_t nr, struct stopwatch *watch)
 {
 	q->stats.helped++;
 	q->share.done_ns += cost_of(q, nr);
-	return likely(nr >= ROUTES || (++q->tick % COST_EVERY && q->cost[nr])) ? 0 : clock_now();
+	if (likely(nr >= ROUTES || (++q->tick % COST_EVERY && q->cost[nr])))
+		return false;
+	stopwatch_start(watch, cost_in_doubt(q, nr));
+	return true;
 }
 
-static inline void measure_end(struct asys_queue *q, uint32_t nr, uint64_t before)
+static inline void measure_end(struct asys_queue *q, uint32_t nr, const struct stopwatch *watch)
 {
-	if (likely(!before))
-		return;
-	if (before - q->sampled_ns > LATELY_NS)
+	if (watch->ns - q->sampled_ns > LATELY_NS)
 		q->share.unshared_ns = 0;
-	q->sampled_ns = before;
-	cost_note(q, nr, clock_now() - before);
+	q->sampled_ns = watch->ns;
+	cost_note(q, nr, cost_seen(watch));
 }
 
 /* Runs the call in this thread. Nothing else is done about it. */
 static inline int64_t run_measured(struct asys_queue *q, const struct asys_call *call)
 {
 	uint32_t nr = call->nr;
-	uint64_t before;
+	struct stopwatch watch;
 	int64_t result;
+	bool timed;
 
 	if (unlikely(q->rescue) && rescue_may_hurt(q, nr))
 		rescue_off(q);
-	before = measure_begin(q, nr);
+	timed = measure_begin(q, nr, &watch);
 	result = raw_syscall(nr, call->arg);
-	measure_end(q, nr, before);
+	if (unlikely(timed))
+		measure_end(q, nr, &watch);
 	if (unlikely(result == -EINTR && q->rescue))
 		result = rescue_rerun(q, call, result);
 	return result;

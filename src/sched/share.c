@@ -14,6 +14,8 @@
 #define PAUSE_MOST 8192u
 #define TRIAL_LEAST 32u
 #define TRIAL_MOST 1024u
+#define PREEMPTED_NS 100000u
+#define DOUBTS 256u
 
 void share_init(struct share *share)
 {
@@ -137,13 +139,40 @@ static void judge(struct share *s, uint32_t speed)
 	}
 }
 
-bool share_measures(struct asys_queue *q)
+bool share_measures(struct asys_queue *q, struct stopwatch *watch)
 {
 	uint32_t n = q->nlist[LIST_QUICK];
 
 	if (n < SHARE_LEAST || !threads_live(q))
 		return false;
-	return n >= MEASURED_ALWAYS || ++q->share.drives % MEASURED_SELDOM == 0;
+	if (n < MEASURED_ALWAYS && ++q->share.drives % MEASURED_SELDOM)
+		return false;
+	stopwatch_start(watch, q->share.doubts);
+	return true;
+}
+
+/* Then others than us decided how long the wait was. Whether it was so is asked from the first wait on
+ * that took far too long, which is not counted, until it has not been so for a while. */
+static bool was_preempted(struct share *s, const struct stopwatch *watch, uint64_t ns,
+			  uint64_t work_ns)
+{
+	bool preempted =
+		watch->in_doubt ? stopwatch_preempted(watch) : ns > 4 * work_ns + PREEMPTED_NS;
+
+	if (preempted)
+		s->doubts = DOUBTS;
+	else if (s->doubts)
+		s->doubts--;
+	return preempted;
+}
+
+void share_ended(struct asys_queue *q, const struct stopwatch *watch, uint64_t work_ns)
+{
+	uint64_t ns = clock_now() - watch->ns;
+
+	if (was_preempted(&q->share, watch, ns, work_ns))
+		q->share.spoiled = true;
+	share_measured(q, ns, work_ns);
 }
 
 void share_measured(struct asys_queue *q, uint64_t ns, uint64_t work_ns)

@@ -32,9 +32,11 @@ struct share {
 	uint64_t done_ns;     /* work done so far, by the client and by threads */
 	/* of the present window */
 	uint64_t busy_ns, work_ns;
-	bool alone;	 /* no sharing in this window */
-	bool spoiled;	 /* this wait was for something else too: it does not count */
-	bool skip;	 /* the first window after a change does not count */
+	bool alone;   /* no sharing in this window */
+	bool spoiled; /* this wait was for something else too: it does not count */
+	uint32_t
+		doubts; /* so many more measured waits ask whether others ran in the client's place */
+	bool skip;	/* the first window after a change does not count */
 	uint32_t drives; /* small waits; one in several is measured */
 	/* work per 1024 ns, smoothed; 0: not known */
 	uint32_t speed_alone, speed_shared;

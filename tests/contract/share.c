@@ -17,6 +17,7 @@
 
 #define WINDOW 200000u /* ns: every measured wait is one window */
 #define ALONE_SPEED 1000u
+#define MS 1000000u
 
 static struct asys_queue *fresh(struct asys_queue *q)
 {
@@ -52,6 +53,59 @@ static struct asys_queue *with_reference(struct asys_queue *q)
 	until_change(q, 2 * ALONE_SPEED);
 	check_eq(until_change(q, ALONE_SPEED), 2); /* its first window is not counted */
 	return q;
+}
+
+/* A wait that took so much longer than its work that others must have had the core. */
+static void test_preempted(void **state)
+{
+	struct stopwatch watch;
+	struct asys_queue q;
+	uint64_t busy;
+
+	(void)state;
+	fresh(&q);
+	window(&q, ALONE_SPEED);
+	stopwatch_start(&watch, q.share.doubts);
+	share_ended(&q, &watch, WINDOW / 2);
+	busy = q.share.busy_ns;
+	watch.ns -= 100 * WINDOW;
+	share_ended(&q, &watch, WINDOW / 2);
+	check_eq(q.share.busy_ns, busy);
+	check(q.share.doubts);
+	check(!q.share.spoiled);
+	/* From now on it asks: what was long for another reason counts, unless it really happens now. */
+	for (unsigned n = 0; q.share.busy_ns == busy; n++) {
+		check(n < 1000);
+		stopwatch_start(&watch, q.share.doubts);
+		check(watch.in_doubt);
+		watch.ns -= WINDOW / 2;
+		share_ended(&q, &watch, 1);
+	}
+}
+
+/* What a call is taken for that took 10 ms. */
+static void test_seen(void **state)
+{
+	const struct timespec moment = { .tv_nsec = 1 };
+	struct stopwatch watch;
+
+	(void)state;
+	stopwatch_start(&watch, false);
+	watch.ns -= 10 * MS;
+	check_eq(cost_seen(&watch), COST_MOST_NS);
+	/* Others had the core: what it computed itself is not slow. */
+	stopwatch_start(&watch, true);
+	watch.ns -= 10 * MS;
+	check(cost_seen(&watch) <= COST_SLOW_NS);
+	/* It waited. */
+	stopwatch_start(&watch, true);
+	nanosleep(&moment, NULL);
+	watch.ns -= 10 * MS;
+	check_eq(cost_seen(&watch), COST_MOST_NS);
+	/* It computed for so long that others wait. */
+	stopwatch_start(&watch, true);
+	watch.cpu_ns -= 10 * MS;
+	check_eq(cost_seen(&watch), COST_MOST_NS);
 }
 
 static void test_reference(void **state)
@@ -376,6 +430,7 @@ static void test_under_load(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		contract(test_preempted),      contract(test_seen),
 		contract(test_reference),      contract(test_not_faster),
 		contract(test_pause_doubles),  contract(test_recovery),
 		contract(test_one_bad_window), contract(test_spoiled),
