@@ -8,12 +8,14 @@
  *                     against others that use the same offset, and only a device is waited for.
  *   accept            cannot be attempted: epoll says when a connection is there, then a thread
  *                     accepts it, since somebody else may be faster
+ *   MSG_WAITALL       the same on AF_UNIX, where what comes short may be all (see
+ *                     socket_is_seamless); but if enough is there one attempt says it
  *
  * The result must be the blocking call's. What differs is asked before the first wait:
  *   O_NONBLOCK                  -EAGAIN is the result
  *   SO_RCVTIMEO, SO_SNDTIMEO    a thread waits
  *   a short send on a stream    goes on until all is sent
- *   a short MSG_WAITALL         goes on until all is there or the stream ends
+ *   a short MSG_WAITALL         goes on until all is there or the stream ends (TCP)
  * With a time-out a thread goes on with the rest, see transfer_to_thread.
  */
 #include "engine/ready.h"
@@ -197,20 +199,55 @@ static bool listens(int fd)
 	return socket_option(fd, SO_ACCEPTCONN, &on, sizeof(on)) && on;
 }
 
-/* accept is never attempted here: READY_WAIT if it can only wait now, else a thread's. */
+/* READY_WAIT if the call can only wait now, without a time limit; else a thread's. */
+static enum ready_outcome wait_or_refuse(int fd, uint64_t *traps)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct timespec now = { 0, 0 };
+	const uint64_t arg[6] = { ptr_word(&pfd), 1, ptr_word(&now), 0, 0, 0 };
+
+	*traps += 3;
+	if (fd_is_nonblocking(fd) || socket_has_timeout(fd, true))
+		return READY_REFUSE;
+	return raw_syscall(SYS_ppoll, arg) == 0 ? READY_WAIT : READY_REFUSE;
+}
+
+/* accept is never attempted here. */
 static enum ready_outcome try_accept(const struct slot *slot, uint64_t *traps)
 {
 	const uint32_t flags = slot->call.nr == SYS_accept4 ? (uint32_t)slot->call.arg[3] : 0;
-	struct pollfd pfd = { .fd = (int)slot->call.arg[0], .events = POLLIN };
-	struct timespec now = { 0, 0 };
+	int fd = (int)slot->call.arg[0];
 
-	*traps += 4;
-	if ((flags & ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK)) || !listens(pfd.fd) ||
-	    fd_is_nonblocking(pfd.fd) || socket_has_timeout(pfd.fd, true))
+	++*traps;
+	if ((flags & ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK)) || !listens(fd))
 		return READY_REFUSE;
-	const uint64_t arg[6] = { ptr_word(&pfd), 1, ptr_word(&now), 0, 0, 0 };
+	return wait_or_refuse(fd, traps);
+}
 
-	return raw_syscall(SYS_ppoll, arg) == 0 ? READY_WAIT : READY_REFUSE;
+/* A receive of all, from a stream with seams: whether what came short is all is the call's own matter. */
+static bool is_seamed(const struct asys_call *call, enum transfer_way way, uint64_t *traps)
+{
+	int fd = (int)call->arg[0];
+
+	if (way != WAY_RECV || !(transfer_flags(call) & MSG_WAITALL))
+		return false;
+	*traps += 3;
+	return socket_is_stream(fd) && !socket_is_seamless(fd);
+}
+
+static enum ready_outcome try_seamed(const struct asys_call *call, uint32_t events,
+				     int64_t *ret_result, uint64_t *traps)
+{
+	int there = 0;
+
+	*traps += 2;
+	if (raw_call(SYS_ioctl, call->arg[0], FIONREAD, ptr_word(&there), 0) ||
+	    (uint64_t)there < call->arg[2])
+		return events || (transfer_flags(call) & MSG_DONTWAIT) ?
+			       READY_REFUSE :
+			       wait_or_refuse((int)call->arg[0], traps);
+	*ret_result = attempt_first(call, WAY_RECV);
+	return *ret_result == -EAGAIN ? READY_REFUSE : READY_DONE;
 }
 
 /*
@@ -260,6 +297,8 @@ enum ready_outcome ready_try(struct slot *slot, uint32_t events, int64_t *ret_re
 		if (fit != READY_WAIT)
 			return fit;
 	}
+	if (unlikely(is_seamed(call, way, traps)))
+		return try_seamed(call, events, ret_result, traps);
 	if (done && is_broken(call, transfer_is_out(way), events, traps))
 		res = 0;
 	else

@@ -106,6 +106,19 @@ bool socket_is_stream(int fd)
 	return socket_option(fd, SO_TYPE, &type, sizeof(type)) && type == SOCK_STREAM;
 }
 
+/*
+ * MSG_WAITALL asks for more where the stream has brought less. Messages keep their ends (SOCK_SEQPACKET and
+ * others), and so does AF_UNIX where descriptors came with the bytes or another sender's begin: there
+ * what was received is all, though it is short.
+ */
+bool socket_is_seamless(int fd)
+{
+	int domain = AF_UNIX;
+
+	return socket_is_stream(fd) && socket_option(fd, SO_DOMAIN, &domain, sizeof(domain)) &&
+	       (domain == AF_INET || domain == AF_INET6);
+}
+
 /* Transfers. */
 
 static const struct iovec *transfer_vector(const struct asys_call *call, uint64_t *ret_count)
@@ -199,7 +212,8 @@ bool transfer_is_partial(const struct asys_call *call, uint64_t done)
 	case FILE_PIPE:
 		return true;
 	case FILE_SOCKET:
-		return socket_is_stream((int)call->arg[0]);
+		return out ? socket_is_stream((int)call->arg[0]) :
+			     socket_is_seamless((int)call->arg[0]);
 	default:
 		return false;
 	}

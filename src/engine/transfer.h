@@ -47,6 +47,8 @@ bool fd_is_nonblocking(int fd);
 /* SO_RCVTIMEO (input) or SO_SNDTIMEO is set. */
 bool socket_has_timeout(int fd, bool input);
 bool socket_is_stream(int fd);
+/* ... whose bytes have no ends in between at which a MSG_WAITALL would come short. */
+bool socket_is_seamless(int fd);
 /* Of SOL_SOCKET; false: not a socket, or no such option. */
 bool socket_option(int fd, int option, void *value, uint32_t size);
 

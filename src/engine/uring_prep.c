@@ -28,6 +28,8 @@
  *                    that runs them: uring.c raises it.
  *   growing          beyond RLIMIT_FSIZE sends SIGXFSZ to that worker: refused where there is a limit.
  *   MSG_OOB, MSG_ERRQUEUE  never wait, but would here.
+ *   MSG_WAITALL      is tried again after what is short, also where messages or descriptors end what
+ *                    one call returns: only for TCP, and there only receives.
  *   waitid           knows no rusage, and no O_NONBLOCK of a pidfd.
  *   futexes, epoll_wait  know no time-out. epoll_ctl is deprecated in the ring.
  *   statx            knows no NULL path.
@@ -216,10 +218,12 @@ static int check_in(struct io_uring_sqe *sqe, const struct asys_call *call,
 		return REFUSE;
 	if (flags & (MSG_OOB | MSG_ERRQUEUE))
 		return REFUSE;
-	/* Older kernels end a short MSG_WAITALL as it is; none looks at the time-out in between. What is
-	 * looked at only would be looked at again instead of what comes after it. */
+	/* Older kernels end a short MSG_WAITALL as it is; the others go on also where it is all (after a
+	 * message, or descriptors), and none looks at the time-out in between. What is looked at only would
+	 * be looked at again instead of what comes after it. */
 	if ((flags & MSG_WAITALL) &&
-	    ((flags & MSG_PEEK) || !kernel_has(OP_SOCKET) || socket_has_timeout(sqe->fd, true)))
+	    ((flags & MSG_PEEK) || !kernel_has(OP_SOCKET) || !socket_is_seamless(sqe->fd) ||
+	     socket_has_timeout(sqe->fd, true)))
 		return REFUSE;
 	return flags & MSG_DONTWAIT ? 0 : PREP_WAITS | PREP_IN;
 }
@@ -230,7 +234,8 @@ static int check_out(struct io_uring_sqe *sqe, const struct asys_call *call,
 	uint32_t flags = sqe->msg_flags;
 
 	(void)kinds;
-	if (flags & (MSG_OOB | MSG_ZEROCOPY | MSG_FASTOPEN))
+	/* MSG_WAITALL says nothing to a system call that sends; the ring would send a message in parts. */
+	if (flags & (MSG_OOB | MSG_ZEROCOPY | MSG_FASTOPEN | MSG_WAITALL))
 		return REFUSE;
 	if (sqe->opcode == OP_SENDMSG) {
 		sqe->len = 1;
