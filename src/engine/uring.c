@@ -14,7 +14,8 @@
  *
  * Repairs: a send or write of bytes that came short goes on where a blocking one would have; -EINTR
  * that nobody asked for is started again; so is -ECANCELED, which is what the kernel ends calls with
- * when the thread that started them exits.
+ * when the thread that started them exits; and an error that the system call would not have named gives
+ * way to the one that it names (uring_errors.c).
  *
  * uring_ring.c has the ring itself and which thread may use it.
  */
@@ -29,7 +30,6 @@
 #include <sys/socket.h>
 
 #define OP_CANCEL 14
-#define RWF_NOWAIT_BIT 0x8
 
 /* Completions. */
 
@@ -133,19 +133,38 @@ static bool called_back(struct asys_queue *q, uint32_t i, int64_t *result)
 	return true;
 }
 
-static bool asks_not_to_wait(const struct asys_call *call)
-{
-	return (call->nr == SYS_preadv2 || call->nr == SYS_pwritev2) &&
-	       (call->arg[5] & RWF_NOWAIT_BIT);
-}
-
 /* The ring is short of something that the system call does not need, or refuses to wait. */
 static bool is_rings_own(const struct slot *slot, int64_t result)
 {
 	if (!(slot->aux & PREP_WAITS) || (slot->aux & (URING_CANCEL | URING_NONBLOCK)))
 		return false;
-	return result == -ENOMEM || (result == -EAGAIN && !asks_not_to_wait(&slot->call) &&
-				     !fd_is_nonblocking((int)slot->call.arg[0]));
+	return result == -ENOMEM ||
+	       (result == -EAGAIN && !fd_is_nonblocking((int)slot->call.arg[0]));
+}
+
+/* An error at once, before anything could be waited for. True: another engine makes the call again. */
+static bool made_again(struct asys_queue *q, uint32_t i, int64_t *result)
+{
+	struct slot *slot = slot_at(q, i);
+	bool waited = (slot->aux & PREP_WAITS) && !(slot->aux & URING_FRESH) && !q->uring->sqpoll;
+
+	if (waited || slot->result || (slot->aux & (URING_NONBLOCK | URING_RECALLED)))
+		return false;
+	switch (uring_again(&slot->call, *result)) {
+	case AGAIN_ELSEWHERE:
+		if (slot->aux & URING_CANCEL) {
+			*result = -ECANCELED;
+			return false;
+		}
+		without_ring(q, i);
+		return true;
+	case AGAIN_HERE:
+		slot->aux &= ~(uint32_t)PREP_SIGPIPE;
+		*result = raw_syscall(slot->call.nr, slot->call.arg);
+		return false;
+	default:
+		return false;
+	}
 }
 
 /* An error that is not the call's result. True: it was dealt with. */
@@ -163,6 +182,8 @@ static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 		without_ring(q, i);
 		return true;
 	}
+	if (made_again(q, i, result))
+		return true;
 	/* The kernel's own codes for "interrupted, to be restarted" (512..516) escape here: on its
 	 * worker threads there is no return to user space that would translate them. */
 	if (*result <= -512 && *result >= -516)

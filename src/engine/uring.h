@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside the io_uring engine: uring.c runs calls, uring_prep.c knows what each opcode means,
- * uring_look.c when a system call waits as the ring does, uring_ring.c has the ring, uring_owner.c which thread may enter it; uring_none.c is the engine where
- * there is no liburing.
+ * uring_look.c when a system call waits as the ring does, uring_errors.c which errors may not be the
+ * system call's, uring_ring.c has the ring, uring_owner.c which thread may enter it; uring_none.c is the
+ * engine where there is no liburing.
  */
 #ifndef ENGINE_URING_H
 #define ENGINE_URING_H
 
 #include "call/slot.h"
 #include "engine/transfer.h"
+
+#define NR_OPENAT2 437 /* the kernel's ABI, newer than some headers */
 
 /* What uring_prep says about the entry that it made; kept in slot->aux. */
 #define PREP_WAITS (1 << 0)   /* may wait for readiness, which O_NONBLOCK would forbid */
@@ -115,6 +118,10 @@ void ring_close(struct asys_queue *q, bool child);
 /* uring_look.c: what the system call would do where the ring waits. */
 enum look { LOOK_WAITS, LOOK_FAILS, LOOK_DIFFERS };
 enum look uring_look(struct asys_queue *q, const struct asys_call *call, uint32_t prep);
+
+/* uring_errors.c: what is to be done after an error: nothing, the system call here, or elsewhere. */
+enum again { AGAIN_NO, AGAIN_HERE, AGAIN_ELSEWHERE };
+enum again uring_again(const struct asys_call *call, int64_t error);
 
 /* uring.c */
 void ring_start_again(struct asys_queue *q, uint32_t i);

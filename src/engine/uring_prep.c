@@ -32,7 +32,9 @@
  *                    one call returns: only for TCP, and there only receives.
  *   waitid           knows no rusage, and no O_NONBLOCK of a pidfd.
  *   futexes, epoll_wait  know no time-out. epoll_ctl is deprecated in the ring.
- *   statx            knows no NULL path.
+ *   statx            knows no NULL path, and reads the name before it judges mask and flags.
+ *   flags of preadv2 and pwritev2  are judged before the size, and 0 bytes need none of them: those that
+ *                    every file knows are taken.
  *   sleeping         accepts more than 999,999,999 ns: the kernel is asked before.
  */
 #include "engine/uring.h"
@@ -45,6 +47,7 @@
 #include <liburing.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -97,14 +100,15 @@ enum {
 #define NR_FUTEX_WAITV 449
 #define NR_FUTEX_WAKE 454
 #define NR_FUTEX_WAIT 455
-#define NR_OPENAT2 437
 
 #define FUTEX2_U32 0x02
 #define FUTEX2_PRIVATE_BIT 0x80
 #define TIMEOUT_ABS (1u << 0)
 #define TIMEOUT_BOOTTIME (1u << 2)
 #define TIMEOUT_REALTIME (1u << 3)
-#define RWF_HIPRI_BIT 0x1u
+#define RWF_SAME (0x2u | 0x4u | 0x10u) /* RWF_DSYNC, RWF_SYNC, RWF_APPEND */
+#define STATX_RESERVED_BIT 0x80000000u
+#define STATX_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)
 #define SPLICE_FD_IN_FIXED (1u << 31)
 #define OPEN_HOW_MOST 4096u /* a page: more is too big for openat2 */
 
@@ -199,7 +203,7 @@ static int check_at(struct io_uring_sqe *sqe, const struct asys_call *call,
 static int check_either(struct io_uring_sqe *sqe, const struct asys_call *call,
 			struct kind_cache *kinds)
 {
-	if ((uint32_t)call->arg[5] & RWF_HIPRI_BIT)
+	if ((uint32_t)call->arg[5] & ~RWF_SAME)
 		return REFUSE;
 	return sqe->off == UINT64_MAX ? check_own(sqe, call, kinds) : check_at(sqe, call, kinds);
 }
@@ -293,9 +297,14 @@ static int check_openat2(struct io_uring_sqe *sqe, const struct asys_call *call,
 static int check_statx(struct io_uring_sqe *sqe, const struct asys_call *call,
 		       struct kind_cache *kinds)
 {
+	uint32_t flags = sqe->statx_flags;
+
 	(void)call;
 	(void)kinds;
-	return sqe->addr ? 0 : REFUSE;
+	return !sqe->addr || (sqe->len & STATX_RESERVED_BIT) || (flags & ~(uint32_t)STATX_FLAGS) ||
+			       (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE ?
+		       REFUSE :
+		       0;
 }
 
 static int check_xattr(struct io_uring_sqe *sqe, const struct asys_call *call,

@@ -21,7 +21,7 @@ enum by {
 	BY_NO_ATTEMPT = 1 << 3, /* not the ready engine, even where it is preferred */
 };
 
-#define NOTES_MOST 256
+#define NOTES_MOST 512
 
 struct script {
 	struct asys_queue *queue; /* NULL: plain system calls */

@@ -59,7 +59,7 @@ static void short_ones(struct script *s)
 	CALL(BY_RING | BY_ATTEMPT, SYS_pwritev2, fd[1], out, 2, -1, -1, 0);
 	CALL(BY_RING | BY_ATTEMPT, SYS_preadv2, fd[0], in, 2, -1, -1, 0);
 	note_bytes(s, "b", b, sizeof(b));
-	CALL(BY_RING | BY_ATTEMPT, SYS_preadv2, fd[0], in, 2, -1, -1, RWF_NOWAIT);
+	CALL(BY_OTHER | BY_ATTEMPT, SYS_preadv2, fd[0], in, 2, -1, -1, RWF_NOWAIT);
 	/* refused: counts that are too large or 0, offsets where there are none */
 	CALL(BY_OTHER | BY_NO_ATTEMPT, SYS_read, fd[0], a, 0);
 	CALL(BY_OTHER | BY_NO_ATTEMPT, SYS_readv, fd[0], in, 0);
