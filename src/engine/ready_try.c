@@ -212,6 +212,16 @@ static enum ready_outcome wait_or_refuse(int fd, uint64_t *traps)
 	return raw_syscall(SYS_ppoll, arg) == 0 ? READY_WAIT : READY_REFUSE;
 }
 
+/*
+ * accept takes a descriptor before it waits, and fails at once if there is none. So does this open, which
+ * takes none in the end: a socket is no folder.
+ */
+static bool descriptor_is_free(int fd)
+{
+	return raw_call(SYS_openat, (uint64_t)(int64_t)fd, ptr_word("none"), O_PATH | O_CLOEXEC,
+			0) == -ENOTDIR;
+}
+
 /* accept is never attempted here. */
 static enum ready_outcome try_accept(const struct slot *slot, uint64_t *traps)
 {
@@ -221,7 +231,8 @@ static enum ready_outcome try_accept(const struct slot *slot, uint64_t *traps)
 	++*traps;
 	if ((flags & ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK)) || !listens(fd))
 		return READY_REFUSE;
-	return wait_or_refuse(fd, traps);
+	++*traps;
+	return descriptor_is_free(fd) ? wait_or_refuse(fd, traps) : READY_REFUSE;
 }
 
 /* A receive of all, from a stream with seams: whether what came short is all is the call's own matter. */

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #define NOBODY 65534
 
@@ -199,6 +200,51 @@ static void test_no_descriptor(void **state)
 	check_child(without_descriptors, &driver);
 }
 
+/* accept fails at once then, also if it would have to wait. */
+static int accept_without_descriptors(void *arg)
+{
+	const struct sockaddr_un nowhere = { .sun_family = AF_UNIX };
+	const socklen_t size = sizeof(nowhere.sun_family);
+	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	check_eq(bind(listening, (const struct sockaddr *)&nowhere, size), 0);
+	check_eq(listen(listening, 1), 0);
+	for (unsigned k = 0; k < 8; k++) {
+		struct rlimit limit, before;
+		struct asys_queue *q = open_depth(64, flags_of(arg));
+		int lowest;
+
+		if (k % 2)
+			warm_up(q);
+		if ((k & 4) || driver_is("fd"))
+			check(asys_queue_fd(q) >= 0);
+		check_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+		limit = before;
+		lowest = dup(listening);
+		limit.rlim_cur = (rlim_t)(k & 2 ? 3 : lowest);
+		close(lowest);
+		check_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		check_eq(result_of(q, submit(q, SYS_accept4, listening, NULL, NULL, 0)), -EMFILE);
+		check_eq(result_of(q, submit(q, SYS_accept, listening, NULL, NULL)), -EMFILE);
+		asys_queue_cancel_all(q);
+		check_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+		asys_queue_close(q);
+		progress();
+	}
+	close(listening);
+	return 0;
+}
+
+static void test_no_descriptor_to_accept(void **state)
+{
+	uint32_t shared = ASYS_QUEUE_SHARED, driver = ASYS_QUEUE_DRIVER;
+
+	(void)state;
+	check_child(accept_without_descriptors, NULL);
+	check_child(accept_without_descriptors, &shared);
+	check_child(accept_without_descriptors, &driver);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +252,7 @@ int main(int argc, char **argv)
 		contract(test_no_thread_shared),
 		contract(test_no_thread_open),
 		contract(test_no_descriptor),
+		contract(test_no_descriptor_to_accept),
 	};
 
 	if (is_sanitized()) {
