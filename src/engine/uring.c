@@ -408,6 +408,7 @@ static int start(struct asys_queue *q, uint32_t i)
 		return -EAGAIN;
 	slot->result = 0;
 	slot->aux = (uint32_t)prep | URING_IN_RING;
+	u->nested |= (prep & PREP_NESTED) != 0;
 	if ((prep & PREP_WAITS) && !u->sqpoll && u->fresh_count < u->fresh_room) {
 		slot->aux |= URING_FRESH;
 		u->fresh[u->fresh_count++] = i;

@@ -22,6 +22,7 @@
 #define PREP_SIGPIPE (1 << 5) /* the signal that goes with -EPIPE does not reach a thread of ours */
 #define PREP_ECANCELED (1 << 6) /* the call itself may return -ECANCELED (timerfd) */
 #define PREP_OWN_WAY (1 << 7)	/* a file that may have ways of its own: uring_look.c */
+#define PREP_NESTED (1 << 8)	/* an eventfd may wake it: uring_listen */
 /* uring.c's own */
 #define URING_IN_RING (1u << 16)
 #define URING_FRESH (1u << 17)	/* not yet checked for O_NONBLOCK and time-outs */
@@ -89,6 +90,7 @@ struct uring {
 	uint32_t parked_count;
 	struct slot_list parked; /* to be started again when this thread has a ring of its own */
 	bool sqpoll;
+	bool nested;	   /* something with PREP_NESTED may be in it */
 	bool dead;	   /* there was a ring, but its new owner could have none */
 	bool signal_taken; /* to summon the owner with */
 	int news_fd; /* eventfd that tells sleepers of completions; -1 until one sleeps in epoll */

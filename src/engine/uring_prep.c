@@ -179,7 +179,8 @@ static int check_own(struct io_uring_sqe *sqe, const struct asys_call *call,
 	case FILE_SOCKET:
 		return PREP_WAITS | (out ? PREP_OUT | PREP_GOES_ON : PREP_IN);
 	case FILE_ANON:
-		return is_vector(sqe) ? REFUSE : PREP_WAITS | PREP_OWN_WAY | PREP_ECANCELED;
+		return is_vector(sqe) ? REFUSE :
+					PREP_WAITS | PREP_OWN_WAY | PREP_ECANCELED | PREP_NESTED;
 	case FILE_OTHER:
 		return REFUSE;
 	default:
@@ -437,7 +438,7 @@ static int check_epoll(struct io_uring_sqe *sqe, const struct asys_call *call,
 	bool mask = call->nr == SYS_epoll_pwait && call->arg[4];
 
 	(void)kinds;
-	return (int)call->arg[3] >= 0 || (int)sqe->len <= 0 || mask ? REFUSE : 0;
+	return (int)call->arg[3] >= 0 || (int)sqe->len <= 0 || mask ? REFUSE : PREP_NESTED;
 }
 
 /* A futex call whose word differs reads its time-out, judges it as sleeping does, and returns. */

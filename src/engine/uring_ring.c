@@ -369,9 +369,29 @@ bool uring_has_news(const struct asys_queue *q)
 		(SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
 }
 
+/*
+ * What is written to the ring's eventfd because another eventfd was written, which a call in the ring waits
+ * for, is written by the kernel some time later, and by some kernels (6.18) only once for each time that the
+ * eventfd was registered. So it is registered anew where that may come.
+ */
+static void renew_news(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+
+	u->nested = u->outstanding != 0;
+	if (!u->owned || !u->nested || u->dead || ring_is_foreign(u))
+		return;
+	io_uring_unregister_eventfd(&u->ring);
+	q->stats.traps += 2;
+	if (io_uring_register_eventfd(&u->ring, u->news_fd))
+		q->ring_watched = false; /* to be tried again */
+}
+
 void uring_listen(struct asys_queue *q)
 {
 	if (q->uring && q->ring_watched) {
+		if (unlikely(q->uring->nested))
+			renew_news(q);
 		io_uring_cq_eventfd_toggle(&q->uring->ring, true);
 		full_fence(); /* before the caller's look at uring_has_news */
 	}

@@ -3,9 +3,11 @@
 #include "support.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 
 static int watch(struct asys_queue *q, uint32_t events)
 {
@@ -258,13 +260,80 @@ static void test_asked_for_late(void **state)
 	check_asked_for_late();
 }
 
+struct counter {
+	pthread_t thread;
+	int fd;
+};
+
+static void *count_late(void *arg)
+{
+	const struct counter *counter = arg;
+	const uint64_t value = 3;
+
+	sleep_ms(3);
+	check_eq(write(counter->fd, &value, sizeof(value)), sizeof(value));
+	return NULL;
+}
+
+/* Again and again one that an eventfd wakes, directly or through an epoll set. */
+static void test_woken_by_eventfd(void **state)
+{
+	static const uint32_t kinds[] = { 0, ASYS_QUEUE_SHARED, ASYS_QUEUE_DRIVER };
+	struct counter counter = { .fd = eventfd(0, EFD_CLOEXEC) };
+	struct epoll_event event = { .events = EPOLLIN };
+	int set = epoll_create1(EPOLL_CLOEXEC), pipe[2];
+	uint64_t value;
+	char byte;
+
+	(void)state;
+	check(counter.fd >= 0 && set >= 0);
+	check_eq(epoll_ctl(set, EPOLL_CTL_ADD, counter.fd, &event), 0);
+	make_pipe(pipe);
+	for (unsigned k = 0; k < 24; k++) {
+		struct asys_queue *q = open_depth(k % 2 ? 1 : 16, kinds[k / 2 % 3]);
+		int epoll = watch(q, EPOLLIN);
+
+		if (k % 2 == 0)
+			submit(q, SYS_read, pipe[0], &byte, 1);
+		for (unsigned n = 0; n < 5; n++) {
+			if (k < 12)
+				submit(q, SYS_read, counter.fd, &value, sizeof(value));
+			else
+				submit(q, SYS_epoll_pwait, set, &event, 1, -1, NULL, 8);
+			while (get_all(q))
+				;
+			check_eq(pthread_create(&counter.thread, NULL, count_late, &counter), 0);
+			do
+				await_ready(epoll);
+			while (!get_all(q));
+			pthread_join(counter.thread, NULL);
+			if (k >= 12)
+				check_eq(read(counter.fd, &value, sizeof(value)), sizeof(value));
+			check_eq(value, 3);
+			progress();
+		}
+		asys_queue_cancel_all(q);
+		asys_queue_close(q);
+		close(epoll);
+	}
+	close(counter.fd);
+	close(set);
+	close(pipe[0]);
+	close(pipe[1]);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_same_descriptor), contract(test_silent_when_empty),
-		contract(test_level),		contract(test_edge),
-		contract(test_stays_readable),	contract(test_chain_in_a_loop),
-		contract(test_among_others),	contract(test_asked_for_late),
+		contract(test_same_descriptor),
+		contract(test_silent_when_empty),
+		contract(test_level),
+		contract(test_edge),
+		contract(test_stays_readable),
+		contract(test_chain_in_a_loop),
+		contract(test_among_others),
+		contract(test_asked_for_late),
+		contract(test_woken_by_eventfd),
 	};
 
 	return group(tests, argc, argv);
