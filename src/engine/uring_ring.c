@@ -35,6 +35,9 @@
 #define SQPOLL_IDLE_MS 50
 #define SUBMIT_TRIES 16
 #define FOREIGN_PAUSE_NS 200000
+/* Calls between two tries to make a ring. A try in vain costs what some tens of calls do. */
+#define REST_LEAST 256u
+#define REST_MOST 8192u
 
 static uint32_t setup_flags(const struct asys_queue *q, bool own)
 {
@@ -110,11 +113,31 @@ static int make_ring(struct asys_queue *q, struct uring *u)
 	return 0;
 }
 
+/* Something that a ring needs is scarce now: it is tried again, after more and more calls that go by. */
+static bool is_scarce(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -EAGAIN;
+}
+
+static void try_later(struct asys_queue *q)
+{
+	q->ring_pause = q->ring_pause ? 2 * q->ring_pause : REST_LEAST;
+	if (q->ring_pause > REST_MOST)
+		q->ring_pause = REST_MOST;
+	q->ring_rest = q->ring_pause;
+}
+
 static int open_ring(struct asys_queue *q)
 {
-	struct uring *u = calloc(1, sizeof(*u));
-	int err = u ? 0 : -ENOMEM;
+	struct uring *u;
+	int err;
 
+	if (q->ring_rest) {
+		q->ring_rest--;
+		return -EOPNOTSUPP;
+	}
+	u = calloc(1, sizeof(*u));
+	err = u ? 0 : -ENOMEM;
 	if (u) {
 		u->kinds.stamp = 1;
 		list_init(&u->parked);
@@ -129,9 +152,13 @@ static int open_ring(struct asys_queue *q)
 		if (u)
 			free(u->fresh);
 		free(u);
-		q->uring_off = true;
+		if (is_scarce(err))
+			try_later(q);
+		else
+			q->uring_off = true;
 		return -EOPNOTSUPP;
 	}
+	q->ring_pause = 0;
 	return 0;
 }
 

@@ -66,14 +66,16 @@ struct asys_queue {
 	uint32_t nsteps; /* slots in use by steps of chains besides the sendings' own */
 	uint32_t nnext;	 /* threads that said something about their next call */
 	uint32_t nlist[LIST_KINDS];
-	uint32_t tick;	    /* samples the cost clock */
-	uint32_t takes;	    /* from lists, counted for TURN_EVERY */
-	uint32_t overtaken; /* calls waited for alone that went before others, see run_first */
-	int next_error;	    /* what was said about the next call was lost */
-	int first_error;    /* of calls ended since the last barrier */
-	bool fd_wanted;	    /* asys_queue_fd was asked for */
-	bool ring_watched;  /* the ring is in the epoll set */
-	bool uring_off;	    /* refused, or retired after a change of context */
+	uint32_t tick;	     /* samples the cost clock */
+	uint32_t takes;	     /* from lists, counted for TURN_EVERY */
+	uint32_t overtaken;  /* calls waited for alone that went before others, see run_first */
+	int next_error;	     /* what was said about the next call was lost */
+	int first_error;     /* of calls ended since the last barrier */
+	bool fd_wanted;	     /* asys_queue_fd was asked for */
+	bool ring_watched;   /* the ring is in the epoll set */
+	bool uring_off;	     /* refused, or retired after a change of context */
+	uint32_t ring_rest;  /* calls that still go by until a ring is tried again */
+	uint32_t ring_pause; /* how many they were the last time */
 	bool closing;
 	bool blocked;	/* the first of LIST_START found no room: until something ends */
 	uint8_t engine; /* as asked for */

@@ -245,6 +245,72 @@ static void test_no_descriptor_to_accept(void **state)
 	check_child(accept_without_descriptors, &driver);
 }
 
+static uint64_t served_by_ring(struct asys_queue *q)
+{
+	struct asys_stats stats;
+
+	check_eq(asys_queue_stats(q, &stats), 0);
+	return stats.by_engine[ASYS_ENGINE_URING];
+}
+
+static void two_reads(struct asys_queue *q, const int fd[2])
+{
+	char bytes[2];
+	asys_id id[2];
+
+	for (unsigned k = 0; k < 2; k++)
+		id[k] = submit(q, SYS_read, fd[0], &bytes[k], 1);
+	check_eq(asys_queue_flush(q), 0);
+	check_eq(write(fd[1], "ab", 2), 2);
+	check_eq(result_of(q, id[0]), 1);
+	check_eq(result_of(q, id[1]), 1);
+}
+
+/* The limit was reached when the queue wanted its ring, and is not any more: it gets one. */
+static int ring_after_all(void *arg)
+{
+	struct rlimit limit, before;
+	struct asys_queue *q;
+	int lowest, fd[2];
+
+	make_pipe(fd);
+	q = open_depth(64, flags_of(arg));
+	if (driver_is("fd"))
+		check(asys_queue_fd(q) >= 0);
+	check_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	lowest = dup(fd[0]);
+	limit.rlim_cur = (rlim_t)lowest;
+	close(lowest);
+	check_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	two_reads(q, fd);
+	check_eq(served_by_ring(q), 0);
+	check_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	for (unsigned k = 0; k < 10000 && !served_by_ring(q); k++) {
+		two_reads(q, fd);
+		progress();
+	}
+	check(served_by_ring(q) > 0);
+	two_reads(q, fd);
+	asys_queue_close(q);
+	close(fd[0]);
+	close(fd[1]);
+	return 0;
+}
+
+static void test_ring_after_all(void **state)
+{
+	uint32_t shared = ASYS_QUEUE_SHARED, driver = ASYS_QUEUE_DRIVER;
+
+	(void)state;
+	if (asys_probe()->uring || engine_forced("inline") || engine_forced("threads") ||
+	    engine_forced("ready"))
+		skip_because("no ring is wanted");
+	check_child(ring_after_all, NULL);
+	check_child(ring_after_all, &shared);
+	check_child(ring_after_all, &driver);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +319,7 @@ int main(int argc, char **argv)
 		contract(test_no_thread_open),
 		contract(test_no_descriptor),
 		contract(test_no_descriptor_to_accept),
+		contract(test_ring_after_all),
 	};
 
 	if (is_sanitized()) {
