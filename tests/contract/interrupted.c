@@ -15,7 +15,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define LATE_MS 12 /* several ticks of the timer */
+#define LATE_MS 12     /* several ticks of the timer */
+#define SETTLED_MS 200 /* the rings of the tests before are gone */
 
 static bool under_tsan(void)
 {
@@ -246,6 +247,7 @@ static void test_after_ring(void **state)
 	set = epoll_create1(EPOLL_CLOEXEC);
 	check(set >= 0);
 	make_pipe(fd);
+	sleep_ms(SETTLED_MS);
 	for (unsigned k = 0; k < 10; k++) {
 		use_ring();
 		rings++;
