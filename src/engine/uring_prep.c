@@ -14,6 +14,8 @@
  *                    where read returns what one look gives.
  *   vectors          are read before the file is asked whether it reads at all, and their flags are
  *                    not refused where it has no vectors of its own: none for files that may be so.
+ *                    And those that sum up to nothing reach the socket they are written to, which sends
+ *                    an empty message or finds that nobody receives: none for sockets.
  *   counts           are 32 bits wide here, and the kernel checks the range of the whole count but
  *                    transfers 0x7ffff000 bytes: larger ones are refused.
  *   open             is first tried with O_NONBLOCK added, which on a FIFO or a device means
@@ -177,6 +179,8 @@ static int check_own(struct io_uring_sqe *sqe, const struct asys_call *call,
 		return is_vector(sqe) ? REFUSE :
 					PREP_WAITS | PREP_OWN_WAY | (out ? PREP_GOES_ON : 0);
 	case FILE_SOCKET:
+		if (out && is_vector(sqe))
+			return REFUSE;
 		return PREP_WAITS | (out ? PREP_OUT | PREP_GOES_ON : PREP_IN);
 	case FILE_ANON:
 		return is_vector(sqe) ? REFUSE :

@@ -136,6 +136,27 @@ static void datagrams(struct script *s)
 	close_both(fd);
 }
 
+/* Nothing at all is no message, and nobody has to be there for it. */
+static void nothing(struct script *s)
+{
+	static const int types[] = { SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM };
+	struct iovec empty[2] = { { bytes, 0 }, { other, 0 } };
+	int fd[2];
+
+	for (unsigned k = 0; k < 3; k++) {
+		make_pair(types[k], fd);
+		CALL(BY_ANY, SYS_writev, fd[0], empty, 2);
+		CALL(BY_ANY, SYS_pwritev2, fd[0], empty, 2, -1, -1, 0);
+		CALL(BY_ANY, SYS_readv, fd[1], empty, 2);
+		CALL(BY_ANY, SYS_preadv2, fd[1], empty, 2, -1, -1, 0);
+		note(s, "arrived", recv(fd[1], bytes, sizeof(bytes), MSG_DONTWAIT));
+		close(fd[1]);
+		CALL(BY_ANY, SYS_writev, fd[0], empty, 2);
+		CALL(BY_ANY, SYS_pwritev2, fd[0], empty, 2, -1, -1, 0);
+		close(fd[0]);
+	}
+}
+
 static void send_descriptor(int fd, int what, const char *text)
 {
 	union {
@@ -268,12 +289,13 @@ SCRIPT(packets)
 SCRIPT(datagrams)
 SCRIPT(seams)
 SCRIPT(streams)
+SCRIPT(nothing)
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		contract(test_packets), contract(test_datagrams), contract(test_seams),
-		contract(test_streams), contract(test_given_up),
+		contract(test_streams), contract(test_nothing),	  contract(test_given_up),
 	};
 
 	return group(tests, argc, argv);

@@ -65,7 +65,7 @@ static void short_ones(struct script *s)
 	CALL(BY_RING | BY_ATTEMPT, SYS_write, fd[0], "plain", 5);
 	CALL(BY_RING | BY_ATTEMPT, SYS_read, fd[1], a, 8);
 	note_bytes(s, "a", a, sizeof(a));
-	CALL(BY_RING | BY_ATTEMPT, SYS_writev, fd[0], out, 2);
+	CALL(BY_OTHER | BY_ATTEMPT, SYS_writev, fd[0], out, 2);
 	CALL(BY_RING | BY_ATTEMPT, SYS_readv, fd[1], in, 2);
 	CALL(BY_RING | BY_ATTEMPT, SYS_recvfrom, fd[1], a, 4, MSG_DONTWAIT, NULL, NULL);
 	CALL(BY_RING | BY_ATTEMPT, SYS_recvmsg, fd[1], &receive, MSG_DONTWAIT);
@@ -146,7 +146,7 @@ static void output_goes_on(struct script *s)
 	CALL(BY_RING | BY_ATTEMPT, SYS_sendto, fd[0], big, BIG, MSG_NOSIGNAL, NULL, 0);
 	CALL(BY_RING | BY_ATTEMPT, SYS_sendmsg, fd[0], &send, 0);
 	CALL(BY_RING | BY_ATTEMPT, SYS_write, fd[0], big, BIG);
-	CALL(BY_RING | BY_ATTEMPT, SYS_writev, fd[0], out, 3);
+	CALL(BY_OTHER | BY_ATTEMPT, SYS_writev, fd[0], out, 3);
 	end_later(&later);
 	close_both(fd);
 }
