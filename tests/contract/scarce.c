@@ -111,10 +111,17 @@ static int without_threads(void *arg)
 	return 0;
 }
 
+static void thread_or_skip(void)
+{
+	if (driver_is("thread"))
+		skip_because("a driver is a thread too");
+}
+
 static void test_no_thread(void **state)
 {
 	(void)state;
 	root_or_skip();
+	thread_or_skip();
 	check_child(without_threads, NULL);
 }
 
@@ -124,6 +131,7 @@ static void test_no_thread_shared(void **state)
 
 	(void)state;
 	root_or_skip();
+	thread_or_skip();
 	check_child(without_threads, &flags);
 }
 
@@ -153,6 +161,7 @@ static void test_no_thread_open(void **state)
 {
 	(void)state;
 	root_or_skip();
+	private_or_skip("docs/LIMITS.md: without threads an open in a shared queue says so");
 	check_child(open_without_threads, NULL);
 }
 
@@ -195,6 +204,8 @@ static void test_no_descriptor(void **state)
 	uint32_t shared = ASYS_QUEUE_SHARED, driver = ASYS_QUEUE_DRIVER;
 
 	(void)state;
+	if (driver_is("fd"))
+		skip_because("a loop on a descriptor needs one");
 	check_child(without_descriptors, NULL);
 	check_child(without_descriptors, &shared);
 	check_child(without_descriptors, &driver);
