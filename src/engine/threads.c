@@ -135,6 +135,8 @@ static int start_thread(struct asys_queue *q)
 	struct worker *w = NULL;
 	int err;
 
+	if (unlikely(driver_is_leaving(q)))
+		return -EAGAIN;
 	collect(t);
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max) && !w; k++)
 		if (!t->workers[k].used)
@@ -307,8 +309,7 @@ static void over(struct threads *t, const struct slot *slot)
 	t->risky_out -= slot->call.nr == CALL_CHAIN && chain_is_risky(slot);
 }
 
-/* T4: a thread took it and did not start it. */
-static void given_back(struct asys_queue *q, uint32_t i)
+void threads_given_back(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
 
@@ -333,7 +334,7 @@ static unsigned reap_results(struct asys_queue *q)
 		over(t, slot_at(q, i & ~RESULT_GIVEN_BACK));
 		n++;
 		if (unlikely(i & RESULT_GIVEN_BACK)) {
-			given_back(q, i & ~RESULT_GIVEN_BACK);
+			threads_given_back(q, i & ~RESULT_GIVEN_BACK);
 			continue;
 		}
 		if (unlikely(slot_at(q, i)->call.nr == CALL_CHAIN)) {

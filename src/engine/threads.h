@@ -129,6 +129,8 @@ void threads_start_more(struct asys_queue *q);
 /* Takes offered quick calls back to run them here, and slow ones if no thread could be started;
  * returns how many. */
 unsigned threads_take_back(struct asys_queue *q, uint32_t *ret_slots, unsigned max);
+/* T4: a thread, or who took it back, did not start it. It is cancelled, or starts anew. */
+void threads_given_back(struct asys_queue *q, uint32_t i);
 /* Threads have quick calls of this queue, and no others. */
 bool threads_have_quick_only(const struct asys_queue *q);
 /* Calls offered and not taken by a thread yet. */

@@ -390,6 +390,12 @@ static bool do_call(struct asys_queue *q, struct instance *inst, uint32_t k,
 	bool file = flags & STEP_FILE, at_once = flags & STEP_AT_ONCE, interrupted;
 	int64_t result;
 
+	/* Between two steps, too, the rights of who drives may have become old. */
+	if (unlikely(!context_check(q))) {
+		chain_unget(inst, k);
+		go_on_later(q, inst);
+		return false;
+	}
 	if (unlikely(k == inst->hung)) {
 		inst->hung = NIL;
 		return hand_out(q, inst, k, call, true);

@@ -16,6 +16,8 @@
  *      After the change it is raised once more, for threads that others started in between.
  *  X5  A queue notes the new epoch only when its old threads can take nothing more, and before its lock
  *      is let go: a second sender never finds the new epoch and old threads.
+ *  X6  The driver is still there then, with the old rights and the lock, until it has left: it starts no
+ *      call, and no thread, which would inherit from it (driver_is_leaving).
  *
  * The epoch is the process's, not a thread's: replacing threads of an unrelated queue is harmless, the
  * contrary is not.

@@ -167,8 +167,10 @@ static bool help_shared(struct asys_queue *q)
 	if (n && batch_these(q, slots, n))
 		return true;
 	for (unsigned k = 0; k < n; k++) {
-		if (unlikely(slot_at(q, slots[k])->lane == LANE_SLOW &&
-			     slot_at(q, slots[k])->call.nr != CALL_CHAIN))
+		if (unlikely(!context_check(q)))
+			threads_given_back(q, slots[k]);
+		else if (unlikely(slot_at(q, slots[k])->lane == LANE_SLOW &&
+				  slot_at(q, slots[k])->call.nr != CALL_CHAIN))
 			end(q, slots[k], -EAGAIN); /* threads_stuck: as in start_without_thread */
 		else
 			run_quick(q, slots[k]);

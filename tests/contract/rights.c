@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Contract: no call starts with rights that its sender has dropped (src/sched/context.c, X1 to X5), also
+ * Contract: no call starts with rights that its sender has dropped (src/sched/context.c, X1 to X6), also
  * through a driver, a batch that a thread already holds, and calls that lie before threads of another queue.
  * The right is that of calling getppid; a filter takes it. In children: it cannot be given back.
  */
 #include "support.h"
 
+#include <asys/chain.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,10 +14,21 @@
 
 static const long forbidden[] = { SYS_getppid };
 
-/* By calls through `q`, as the library can see. */
+/* A call that takes long. */
+#define LONG_MAP ((size_t)512 << 20)
+#define LONG_MAP_FLAGS 0x8022 /* private, anonymous, populated */
+#define ANONYMOUS ((uint64_t)-1)
+
+/* What the kernel asks for before it takes a filter. Not a part of the drop: after it, and before the filter,
+ * a call may start. */
+static void allow_filters(void)
+{
+	check_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+}
+
+/* By a call through `q`, as the library can see. */
 static void drop_right(struct asys_queue *q)
 {
-	submit(q, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	check_eq(result_of(q, submit(q, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
 				     deny_program(forbidden, 1, EPERM))),
 		 0);
@@ -43,6 +55,7 @@ static int follow(uint32_t flags, bool by_loop)
 	char byte;
 	int fd[2];
 
+	allow_filters();
 	make_pipe(fd);
 	first = submit(asys_quiet(q), SYS_read, fd[0], &byte, 1);
 	second = submit(asys_after(q, first), SYS_getppid, 0);
@@ -92,12 +105,12 @@ static int follow_driver_in_a_loop(void *arg)
  */
 static int behind_a_long_one(bool other)
 {
-	const uint64_t flags = 0x8022; /* private, anonymous, populated */
 	struct asys_queue_options options;
 	struct asys_queue *q, *by;
 	struct asys_event event;
 	asys_id id[64], map;
 
+	allow_filters();
 	asys_queue_options_init(&options);
 	options.engine = ASYS_ENGINE_THREADS;
 	options.threads = 1;
@@ -105,7 +118,7 @@ static int behind_a_long_one(bool other)
 	by = other ? open_queue() : q;
 	submit(asys_quiet(q), SYS_getpid, 0); /* starts the thread */
 	check_eq(asys_queue_barrier(q), 0);
-	map = submit(q, SYS_mmap, 0, (size_t)512 << 20, 3, flags, -1, 0);
+	map = submit(q, SYS_mmap, 0, LONG_MAP, 3, LONG_MAP_FLAGS, -1, 0);
 	for (unsigned k = 0; k < 64; k++)
 		id[k] = submit(q, SYS_getppid, 0);
 	check_eq(asys_queue_flush(q), 0);
@@ -134,6 +147,34 @@ static int behind_other(void *arg)
 	return behind_a_long_one(true);
 }
 
+/* The driver is in the first step of a chain, which takes long; the second has not started. */
+static int inside_a_chain(void *arg)
+{
+	struct asys_queue *q = open_engine(ASYS_ENGINE_INLINE, ASYS_QUEUE_DRIVER);
+	struct asys_queue *other = open_queue();
+	struct asys_chain *c;
+	struct asys_event event;
+	asys_id map, id;
+
+	(void)arg;
+	allow_filters();
+	check_eq(asys_chain_open(&c, NULL), 0);
+	map = asys_call(c, SYS_mmap, 0, LONG_MAP, 3, LONG_MAP_FLAGS, ANONYMOUS, 0);
+	asys_call(asys_after(c, map), SYS_getppid, 0, 0, 0, 0, 0, 0);
+	check_eq(asys_chain_ready(c), 0);
+	id = asys_chain_send(q, c);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(2);
+	if (asys_queue_get(q, &event))
+		return SKIPPED;
+	drop_right(other);
+	check_eq(result_of(q, id), -EPERM);
+	asys_queue_close(q);
+	asys_queue_close(other);
+	asys_chain_close(c);
+	return 0;
+}
+
 static void test_follow(void **state)
 {
 	(void)state;
@@ -152,6 +193,12 @@ static void test_behind(void **state)
 {
 	(void)state;
 	check_child(behind_same, NULL);
+}
+
+static void test_inside_a_chain(void **state)
+{
+	(void)state;
+	check_child(inside_a_chain, NULL);
 }
 
 static void test_behind_through_another(void **state)
@@ -196,11 +243,9 @@ static void test_homeless(void **state)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		contract(test_follow),
-		contract(test_follow_driver),
-		contract(test_behind),
-		contract(test_homeless),
-		contract(test_behind_through_another),
+		contract(test_follow),	 contract(test_follow_driver),
+		contract(test_behind),	 contract(test_inside_a_chain),
+		contract(test_homeless), contract(test_behind_through_another),
 	};
 
 	if (is_sanitized()) {
