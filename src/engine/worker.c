@@ -308,6 +308,7 @@ void *worker_main(void *arg)
 	uint32_t tick = 0;
 
 	w->tid = (int32_t)raw_call(SYS_gettid, 0, 0, 0, 0);
+	worker_ask_for_short_slices();
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&t->pushes, memory_order_acquire);
 		bool found;
