@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How long a thread is at a call. On a busy machine the time by the clock is no answer: others ran in
- * between, for milliseconds, and the call looks as if it had waited for a disk. What it cost is the CPU
- * time, unless the thread went to sleep in it: then, and only then, it waited for something.
+ * How long a thread is at something. On a busy machine the time by the clock is no answer: others ran in
+ * between, for milliseconds, and a call looks as if it had waited for a disk. Only a thread that went to
+ * sleep has waited for something.
  *
- * To ask the kernel for both costs four traps, so this is done where there is a reason to doubt.
+ * To ask the kernel for that costs two traps, so this is done where there is a reason to doubt. (Not for the
+ * thread's CPU clock: reading it makes the kernel look whether the thread's slice is over, and beside others
+ * it would lose the CPU after 1 ms where it else has it until the next tick, after 4.)
  */
 #ifndef ASYS_BASE_STOPWATCH_H
 #define ASYS_BASE_STOPWATCH_H
@@ -14,63 +16,54 @@
 #include <sys/resource.h>
 
 struct stopwatch {
-	uint64_t ns, cpu_ns;
-	long sleeps, preempted; /* times */
+	uint64_t ns;
+	uint64_t cpu_us; /* as of the kernel's last look: some milliseconds late */
+	long sleeps, preempted;
 	bool in_doubt;
 };
 
+enum stopwatch_seen {
+	STOPWATCH_UNKNOWN, /* nothing was asked */
+	STOPWATCH_WAITED,
+	STOPWATCH_WORKED,
+	STOPWATCH_LOST, /* worked, but others had its CPU for a while */
+};
+
 /* Of the calling thread. */
-static inline uint64_t stopwatch_cpu_ns(void)
+static inline void stopwatch_look(struct stopwatch *ret_watch)
 {
-	struct timespec ts;
+	struct rusage usage = { .ru_nvcsw = 0 };
 
-	if (raw_call(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, ptr_word(&ts), 0, 0))
-		return 0;
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static inline void stopwatch_switches(long *ret_sleeps, long *ret_preempted)
-{
-	struct rusage usage;
-	bool known = !raw_call(SYS_getrusage, (uint64_t)RUSAGE_THREAD, ptr_word(&usage), 0, 0);
-
-	*ret_sleeps = known ? usage.ru_nvcsw : 0;
-	*ret_preempted = known ? usage.ru_nivcsw : 0;
+	raw_call(SYS_getrusage, (uint64_t)RUSAGE_THREAD, ptr_word(&usage), 0, 0);
+	ret_watch->cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000u +
+			    (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+	ret_watch->sleeps = usage.ru_nvcsw;
+	ret_watch->preempted = usage.ru_nivcsw;
 }
 
 static inline void stopwatch_start(struct stopwatch *watch, bool in_doubt)
 {
 	watch->in_doubt = in_doubt;
-	if (unlikely(in_doubt)) {
-		stopwatch_switches(&watch->sleeps, &watch->preempted);
-		watch->cpu_ns = stopwatch_cpu_ns();
-	}
+	if (unlikely(in_doubt))
+		stopwatch_look(watch);
 	watch->ns = clock_now();
 }
 
-/* In the thread that started it. False: it was at work all the time, as far as it had the CPU, and
- * *ret_ns is how long it had it. True without a doubt, too. */
-static inline bool stopwatch_waited(const struct stopwatch *watch, uint64_t *ret_ns)
+/* In the thread that started it. *ret_ns: by the clock; where the CPU was lost, what is known of its own. */
+static inline enum stopwatch_seen stopwatch_stop(const struct stopwatch *watch, uint64_t *ret_ns)
 {
-	long sleeps, preempted;
+	struct stopwatch now;
 
 	*ret_ns = clock_now() - watch->ns;
 	if (likely(!watch->in_doubt))
-		return true;
-	stopwatch_switches(&sleeps, &preempted);
-	if (sleeps != watch->sleeps)
-		return true;
-	*ret_ns = stopwatch_cpu_ns() - watch->cpu_ns;
-	return false;
-}
-
-/* In the thread that started it, in doubt: others ran in its place though it did not wait. */
-static inline bool stopwatch_preempted(const struct stopwatch *watch)
-{
-	long sleeps, preempted;
-
-	stopwatch_switches(&sleeps, &preempted);
-	return preempted != watch->preempted;
+		return STOPWATCH_UNKNOWN;
+	stopwatch_look(&now);
+	if (now.sleeps != watch->sleeps)
+		return STOPWATCH_WAITED;
+	if (now.preempted == watch->preempted)
+		return STOPWATCH_WORKED;
+	*ret_ns = (now.cpu_us - watch->cpu_us) * 1000;
+	return STOPWATCH_LOST;
 }
 
 #endif

@@ -223,14 +223,16 @@ void cost_note(struct asys_queue *q, uint32_t nr, uint32_t ns);
  * preempted. */
 #define COST_MOST_NS (4 * COST_SLOW_NS)
 
-/* What the call that ends now is taken for. */
+/* What the call that ends now is taken for; 0: nothing is known. */
 static inline uint32_t cost_seen(const struct stopwatch *watch)
 {
 	uint64_t ns;
-	uint32_t most = COST_MOST_NS;
+	enum stopwatch_seen seen = stopwatch_stop(watch, &ns);
+	bool computes = seen == STOPWATCH_WORKED || seen == STOPWATCH_LOST;
+	uint32_t most = computes && ns < COST_LONG_NS ? COST_SLOW_NS : COST_MOST_NS;
 
-	if (!stopwatch_waited(watch, &ns) && ns < COST_LONG_NS)
-		most = COST_SLOW_NS;
+	if (seen == STOPWATCH_LOST && ns < COST_LONG_NS)
+		return 0;
 	return ns < most ? (uint32_t)ns : most;
 }
 

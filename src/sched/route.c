@@ -201,13 +201,15 @@ void cost_note(struct asys_queue *q, uint32_t nr, uint32_t ns)
 {
 	uint32_t now = ns;
 
-	if (nr >= ROUTES || (q->cost[nr] && q->cost[nr] < COST_SLOW_NS && ns < COST_SLOW_NS &&
-			     threads_live(q) && !q->share.alone))
+	if (!ns || nr >= ROUTES ||
+	    (q->cost[nr] && q->cost[nr] < COST_SLOW_NS && ns < COST_SLOW_NS && threads_live(q) &&
+	     !q->share.alone))
 		return;
 	if (!q->cost[nr])
 		now = now < COST_SLOW_NS / 2 ? now + 1 : COST_SLOW_NS / 2;
 	else
 		now = q->cost[nr] + now / COST_WEIGHT - q->cost[nr] / COST_WEIGHT;
+	q->share.moved |= now > q->cost[nr] + q->cost[nr] / 8 || now + now / 16 < q->cost[nr];
 	__atomic_store_n(&q->cost[nr], now, __ATOMIC_RELAXED); /* threads read it */
 }
 

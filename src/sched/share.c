@@ -16,6 +16,7 @@
 #define TRIAL_MOST 1024u
 #define PREEMPTED_NS 100000u
 #define DOUBTS 256u
+#define TRIED_BESIDE 16u /* beside busy programs: until a thread that was woken has had its turn */
 
 void share_init(struct share *share)
 {
@@ -105,7 +106,7 @@ static void go_shared(struct share *s)
 {
 	s->alone = false;
 	s->skip = true;
-	s->speed_shared = 0;
+	s->speed_shared = s->tried = 0;
 	s->windows = s->trial;
 }
 
@@ -121,6 +122,10 @@ static uint32_t twice(uint32_t windows, uint32_t most)
 
 static void judge(struct share *s, uint32_t speed)
 {
+	if (s->moved) {
+		s->moved = false;
+		s->speed_alone = s->speed_shared = 0;
+	}
 	if (s->alone) {
 		s->speed_alone = smoothed(s->speed_alone, speed);
 		if (!--s->windows)
@@ -128,7 +133,9 @@ static void judge(struct share *s, uint32_t speed)
 		return;
 	}
 	s->speed_shared = smoothed(s->speed_shared, speed);
-	if (s->speed_alone && s->speed_shared < s->speed_alone + s->speed_alone / 16) {
+	s->tried++;
+	if ((!s->doubts || s->tried >= TRIED_BESIDE) && s->speed_alone &&
+	    s->speed_shared < s->speed_alone + s->speed_alone / 16) {
 		go_alone(s, s->pause);
 		s->pause = twice(s->pause, PAUSE_MOST);
 		s->trial = TRIAL_LEAST;
@@ -151,26 +158,29 @@ bool share_measures(struct asys_queue *q, struct stopwatch *watch)
 	return true;
 }
 
-/* Then others than us decided how long the wait was. Whether it was so is asked from the first wait on
- * that took far too long, which is not counted, until it has not been so for a while. */
-static bool was_preempted(struct share *s, const struct stopwatch *watch, uint64_t ns,
-			  uint64_t work_ns)
+/*
+ * How long the client was at it; 0: that is not known, since others had its CPU meanwhile. Whether they had
+ * is asked from the first wait on that took far too long, until none has for a while.
+ */
+static uint64_t time_at_it(struct share *s, const struct stopwatch *watch, uint64_t work_ns)
 {
-	bool preempted =
-		watch->in_doubt ? stopwatch_preempted(watch) : ns > 4 * work_ns + PREEMPTED_NS;
+	uint64_t ns;
+	enum stopwatch_seen seen = stopwatch_stop(watch, &ns);
+	bool lost = seen == STOPWATCH_LOST ||
+		    (seen == STOPWATCH_UNKNOWN && ns > 4 * work_ns + PREEMPTED_NS);
 
-	if (preempted)
+	if (lost)
 		s->doubts = DOUBTS;
 	else if (s->doubts)
 		s->doubts--;
-	return preempted;
+	return lost ? 0 : ns;
 }
 
 void share_ended(struct asys_queue *q, const struct stopwatch *watch, uint64_t work_ns)
 {
-	uint64_t ns = clock_now() - watch->ns;
+	uint64_t ns = time_at_it(&q->share, watch, work_ns);
 
-	if (was_preempted(&q->share, watch, ns, work_ns))
+	if (!ns)
 		q->share.spoiled = true;
 	share_measured(q, ns, work_ns);
 }

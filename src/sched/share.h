@@ -37,10 +37,12 @@ struct share {
 	uint32_t
 		doubts; /* so many more measured waits ask whether others ran in the client's place */
 	bool skip;	/* the first window after a change does not count */
+	bool moved;	/* what a call is taken to cost has changed: older speeds say nothing */
 	uint32_t drives; /* small waits; one in several is measured */
 	/* work per 1024 ns, smoothed; 0: not known */
 	uint32_t speed_alone, speed_shared;
 	uint32_t windows; /* left in this state */
+	uint32_t tried;	  /* windows shared since it went back to that */
 	uint32_t pause;	  /* windows alone after the next failure */
 	uint32_t trial;	  /* windows shared until the next look at how fast one is alone */
 };

@@ -81,6 +81,12 @@ static void test_preempted(void **state)
 		watch.ns -= WINDOW / 2;
 		share_ended(&q, &watch, 1);
 	}
+	/* and what really lost the CPU does not */
+	busy = q.share.busy_ns;
+	stopwatch_start(&watch, q.share.doubts);
+	watch.preempted--;
+	share_ended(&q, &watch, WINDOW);
+	check_eq(q.share.busy_ns, busy);
 }
 
 /* What a call is taken for that took 10 ms. */
@@ -88,24 +94,38 @@ static void test_seen(void **state)
 {
 	const struct timespec moment = { .tv_nsec = 1 };
 	struct stopwatch watch;
+	uint32_t seen;
 
 	(void)state;
 	stopwatch_start(&watch, false);
 	watch.ns -= 10 * MS;
 	check_eq(cost_seen(&watch), COST_MOST_NS);
-	/* Others had the core: what it computed itself is not slow. */
+	/* Others had the core: nothing is known. */
 	stopwatch_start(&watch, true);
 	watch.ns -= 10 * MS;
-	check(cost_seen(&watch) <= COST_SLOW_NS);
+	watch.preempted--;
+	check_eq(cost_seen(&watch), 0);
 	/* It waited. */
 	stopwatch_start(&watch, true);
 	nanosleep(&moment, NULL);
 	watch.ns -= 10 * MS;
 	check_eq(cost_seen(&watch), COST_MOST_NS);
-	/* It computed for so long that others wait. */
+	/* It computed, and so long that others wait; the same where it lost the core for a while. */
+	for (seen = 0; !seen; seen = cost_seen(&watch)) {
+		stopwatch_start(&watch, true);
+		watch.ns -= 10 * MS;
+	}
+	check_eq(seen, COST_MOST_NS);
 	stopwatch_start(&watch, true);
-	watch.cpu_ns -= 10 * MS;
+	watch.preempted--;
+	watch.cpu_us -= 10000;
 	check_eq(cost_seen(&watch), COST_MOST_NS);
+	/* It computed, not for so long: who waits runs it. */
+	for (seen = 0; !seen; seen = cost_seen(&watch)) {
+		stopwatch_start(&watch, true);
+		watch.ns -= 5 * COST_SLOW_NS;
+	}
+	check_eq(seen, COST_SLOW_NS);
 }
 
 static void test_reference(void **state)
