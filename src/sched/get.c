@@ -143,6 +143,8 @@ ASYS_API int asys_queue_get(struct asys_queue *q, struct asys_event *ret_event)
 
 	if (unlikely(got))
 		return got;
+	if (unlikely(q->paused))
+		context_check(q); /* X3: else the descriptor would poll for ever */
 	if (!q->nended && q->inflight)
 		start_without_waiting(q);
 	if (q->nended) {

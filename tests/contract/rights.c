@@ -207,6 +207,30 @@ static void test_behind_through_another(void **state)
 	check_child(behind_other, NULL);
 }
 
+/* A change of rights ends nothing: what waits in threads, or for one, goes on. */
+static void test_goes_on(void **state)
+{
+	struct asys_queue *q = open_engine(ASYS_ENGINE_THREADS, 0);
+	char bytes[4];
+	asys_id id[4];
+	int fd[2];
+
+	(void)state;
+	make_pipe(fd);
+	for (unsigned round = 0; round < 100; round++) {
+		for (unsigned k = 0; k < 4; k++)
+			id[k] = submit(q, SYS_read, fd[0], &bytes[k], 1);
+		check_eq(asys_queue_flush(q), 0);
+		check_eq(asys_queue_renew(q), 0);
+		check_eq(write(fd[1], "rest", 4), 4);
+		for (unsigned k = 0; k < 4; k++)
+			check_eq(result_of(q, id[k]), 1);
+	}
+	asys_queue_close(q);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 /* Home calls that a thread left in a private queue are not made by the thread that has it now. */
 struct handed {
 	struct asys_queue *q;
@@ -243,9 +267,13 @@ static void test_homeless(void **state)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		contract(test_follow),	 contract(test_follow_driver),
-		contract(test_behind),	 contract(test_inside_a_chain),
-		contract(test_homeless), contract(test_behind_through_another),
+		contract(test_follow),
+		contract(test_follow_driver),
+		contract(test_behind),
+		contract(test_inside_a_chain),
+		contract(test_goes_on),
+		contract(test_homeless),
+		contract(test_behind_through_another),
 	};
 
 	if (is_sanitized()) {
