@@ -76,7 +76,7 @@ static int use(io_context_t ctx, bool tells, bool strict)
 	return 0;
 }
 
-static int lower_limit(int which, rlim_t soft, struct rlimit *ret_before)
+static int lower_limit(unsigned which, rlim_t soft, struct rlimit *ret_before)
 {
 	struct rlimit limit;
 
@@ -88,7 +88,7 @@ static int lower_limit(int which, rlim_t soft, struct rlimit *ret_before)
 }
 
 /* What the process has of it, so that it can have no more. */
-static rlim_t used(int which)
+static rlim_t used(unsigned which)
 {
 	unsigned long pages = 0;
 	FILE *f;
@@ -105,7 +105,7 @@ static rlim_t used(int which)
 	return pages * PAGE;
 }
 
-static int process(int which, enum when when, bool tells)
+static int process(unsigned which, enum when when, bool tells)
 {
 	io_context_t ctx = NULL;
 	struct rlimit before;
@@ -135,7 +135,7 @@ static int process(int which, enum when when, bool tells)
 	return err ? 200 + err : io_destroy(ctx) ? 6 : 0;
 }
 
-static void one(int which, enum when when, bool tells)
+static void one(unsigned which, enum when when, bool tells)
 {
 	int status;
 	pid_t pid;
@@ -153,7 +153,7 @@ static void one(int which, enum when when, bool tells)
 	progress();
 }
 
-static void each(int which)
+static void each(unsigned which)
 {
 	file = numbered_file(8, 0);
 	make_pipe(pipes);
