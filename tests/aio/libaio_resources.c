@@ -146,7 +146,7 @@ static void one(unsigned which, enum when when, bool tells)
 		_exit(process(which, when, tells));
 	check_eq(waitpid(pid, &status, 0), pid);
 	if (!WIFEXITED(status) || (WEXITSTATUS(status) && WEXITSTATUS(status) != 77))
-		fprintf(stderr, "limit %d, when %d, eventfd %d\n", which, (int)when, tells);
+		fprintf(stderr, "limit %u, when %d, eventfd %d\n", which, (int)when, tells);
 	check(WIFEXITED(status));
 	if (WEXITSTATUS(status) != 77)
 		check_eq(WEXITSTATUS(status), 0);
