@@ -4,7 +4,6 @@
 
 #include "../common/stats.h"
 #include "inbox.h"
-#include "memory.h"
 #include "polls.h"
 #include "reaper.h"
 #include "settle.h"
@@ -22,26 +21,21 @@
 
 int context_setup(unsigned wanted, void **ret_ring)
 {
-	struct memory memory = { 0 };
-	struct aio_ring *ring, *own;
+	struct aio_ring *ring;
 	struct context *ctx;
 	int err;
 
-	if (!memory_reads(&memory, ret_ring, sizeof(*ret_ring)))
+	if (!ret_ring)
 		return -EFAULT;
 	if (*ret_ring || !wanted || wanted > EVENTS_MOST)
 		return -EINVAL;
-	ring = ring_map(wanted, &own);
+	ring = ring_map(wanted);
 	if (!ring)
 		return -ENOMEM;
-	err = registry_add(ring, own, wanted, &ctx);
+	err = registry_add(ring, wanted, &ctx);
 	if (err) {
-		ring_unmap(ring, own);
+		ring_unmap(ring);
 		return err;
-	}
-	if (!memory_takes(&memory, ret_ring, sizeof(*ret_ring))) {
-		context_destroy(ring);
-		return -EFAULT;
 	}
 	*ret_ring = ring;
 	return 0;
@@ -132,6 +126,17 @@ static void wait_until_empty(struct context *ctx)
 	}
 }
 
+static bool must_finish(const struct request *request)
+{
+	switch (request->opcode) {
+	case IOCB_CMD_FSYNC:
+	case IOCB_CMD_FDSYNC:
+		return true;
+	default:
+		return request->write && request->kind != FILE_STREAM;
+	}
+}
+
 /* Until nothing is in flight; nobody gets the events. */
 static void drain(struct context *ctx)
 {
@@ -161,7 +166,7 @@ void context_finish(struct context *ctx)
 	op = ctx->newest;
 	for (; op; op = next) {
 		next = op->next;
-		if (operation_must_finish(op))
+		if (must_finish(&op->request))
 			continue;
 		op->cancelled = true;
 		if (op->blockers)
@@ -199,7 +204,7 @@ int context_destroy(void *ring)
 	context_finish(ctx);
 	pthread_mutex_unlock(&ctx->lock);
 	take_apart(ctx);
-	ring_unmap(ring, ctx->events);
+	ring_unmap(ring);
 	registry_free(ctx);
 	inside_end();
 	return 0;

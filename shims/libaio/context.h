@@ -7,7 +7,6 @@
  *   context.c    io_setup, io_destroy
  *   submit.c     io_submit: one iocb after the other
  *     check.c      what the kernel refuses
- *     memory.c     may the program's memory be touched
  *     files.c      what is believed of descriptors
  *     prepare.c    what kind of file it is, and which system call it becomes
  *     attempt.c    what can be done at once without waiting is done at once; size.c
@@ -36,16 +35,6 @@
  * IOCB_FLAG_RESFD on: somebody must signal the eventfd and fill the ring while the program is
  * elsewhere, so a thread waits in the queue and io_getevents waits for the ring. Submissions go to
  * that thread by an inbox.
- *
- * Addresses. A bad one is -EFAULT under the kernel and a fault here, so the kernel is asked before iocbs, their
- * vector and the events are touched: by getcpu, which writes four bytes where four bytes are written anyway,
- * and rt_sigprocmask, which reads eight: the cheapest calls that do either, about 150 ns. That is once for a
- * page and call of the program's, so nearly nothing for many operations at once, and nothing for what lies on
- * the page of the stack that the thread is on. Asking for all at once (process_vm_readv) costs four times as
- * much. A handler of SIGSEGV would cost nothing; but it is the program's signal: the program may handle it
- * itself, from before or later, on a stack of its own, and a thread that blocks all signals, as threads for I/O
- * do, would be killed. Remembering pages between calls needs to see all that unmaps memory. What another
- * thread unmaps between the question and the use is still a fault, which is a race under the kernel as well.
  *
  * Invariants (`lock` is the context's):
  *   A1  active + events in the ring <= nr - 1: so the ring never overflows, and memory is bounded. An
@@ -86,14 +75,13 @@
 #define NUMBERS 64u
 
 struct context {
-	_Atomic(struct aio_ring *) ring; /* the program's pointer; NULL: this place is free */
+	_Atomic(struct aio_ring *) ring; /* NULL: this place is free */
 	atomic_uint references;		 /* of threads inside; a futex for io_destroy */
 	atomic_bool dead;		 /* io_destroy has begun */
 	unsigned index;			 /* of this place */
 	unsigned wanted_events;		 /* what io_setup asked for */
 	uint32_t nr;			 /* of the ring; the program could change what is there */
-	struct aio_ring *events;	 /* the same ring where the program does not move it, for
-					  * those who have a reference */
+	struct aio_ring *events;	 /* the same ring, for those who have a reference */
 
 	pthread_mutex_t lock;
 	struct asys_queue *queue;     /* from the first operation that is queued */
@@ -104,7 +92,6 @@ struct context {
 	atomic_uint active;	  /* accepted and not ended; counted without the lock */
 	atomic_uint writes;	  /* of them; also looked at without the lock */
 	uint32_t held;		  /* of them, not sent yet (order.c) */
-	uint32_t prompt;	  /* of them, those that a visit without waiting looks for */
 	bool unflushed;		  /* something was sent that nobody has flushed */
 	uint32_t sent;
 	uint64_t births; /* operations so far */
@@ -155,8 +142,8 @@ struct context {
 	_Atomic uint64_t files[FILE_CACHE];
 };
 
-/* The context that `ring` points to, with a reference; NULL if there is none. A ring may have been moved: then
- * its memory tells. */
+/* The context that `ring` points to, with a reference; NULL if there is none. Wild pointers are only
+ * compared, never followed. */
 struct context *context_enter(const void *ring);
 void context_leave(struct context *ctx);
 
@@ -176,8 +163,7 @@ static inline void inside_end(void)
 }
 
 /* registry.c, for context.c. -EAGAIN: too many. */
-int registry_add(struct aio_ring *ring, struct aio_ring *own, unsigned wanted,
-		 struct context **ret_ctx);
+int registry_add(struct aio_ring *ring, unsigned wanted, struct context **ret_ctx);
 /* Takes it out: true for the one caller that did. Others find nothing from then on. */
 bool registry_remove(const void *ring, struct context **ret_ctx);
 /* Nobody is inside any more. */

@@ -2,22 +2,15 @@
 /* io_getevents. */
 #include "getevents.h"
 
-#include "../common/cancel.h"
 #include "../common/errno.h"
 #include "../common/stats.h"
 #include "eventfd.h"
-#include "memory.h"
 #include "rent.h"
 #include "settle.h"
 #include "symbols.h"
 
-#include <errno.h>
-
 #define ENDS_AT_ONCE 64u
 #define SECOND_NS 1000000000ull
-#define PATIENCE_NS SECOND_NS
-#define BYTE_NS 10u /* more for each byte: the slowest copy to a file that is worth waiting for */
-#define LOOK_AGAIN_NS 1000000u
 /* Always with a limit: without one, a futex goes on after a handler with SA_RESTART, and io_getevents
  * must not. */
 #define LONG_NS (1000000 * SECOND_NS)
@@ -44,53 +37,26 @@ uint64_t time_left(uint64_t until_ns)
 	return now < until_ns ? until_ns - now : 0;
 }
 
-/* So many further events, all of which are there, can be written where the program wants them. Other threads
- * may take the memory away while this one sleeps, so nothing is known from before. */
-static bool takes(struct getting *get, unsigned n)
-{
-	struct memory memory = { 0 };
-
-	get->fault = n && !memory_takes(&memory, get->events + get->got, n * sizeof(*get->events));
-	return !get->fault;
-}
-
 void get_from_ring(struct context *ctx, struct getting *get)
 {
-	unsigned n = ring_count(ctx->events), left = get->most - get->got;
-
-	n = n < left ? n : left;
-	if (n && takes(get, n)) /* else there may be no array at all */
-		get->got += ring_take(ctx->events, get->events + get->got, n);
-}
-
-/* What the program's memory does not take goes into the ring, as in the kernel it stays there. */
-static void hand_over(struct context *ctx, struct getting *get, const struct io_event *events,
-		      unsigned n)
-{
-	bool direct = takes(get, n);
-
-	for (unsigned k = 0; k < n; k++) {
-		if (direct)
-			get->events[get->got++] = events[k];
-		else
-			ring_put(ctx->events, &events[k]);
-		context_unreserve(ctx);
-	}
+	if (get->got < get->most) /* else there may be no array at all */
+		get->got += ring_take(ctx->events, get->events + get->got, get->most - get->got);
 }
 
 static void settle_all(struct context *ctx, const struct asys_event *ends, int n,
 		       struct getting *get)
 {
-	struct io_event events[ENDS_AT_ONCE];
-	int eventfds[ENDS_AT_ONCE];
-	unsigned settled = 0;
+	struct io_event event;
+	int eventfd;
 
-	for (int k = 0; k < n; k++)
-		settled += settle(ctx, &ends[k], &events[settled], &eventfds[settled]);
-	hand_over(ctx, get, events, settled);
-	for (unsigned k = 0; k < settled; k++)
-		if (eventfds[k] >= 0)
-			eventfd_tell(eventfds[k], 1);
+	for (int k = 0; k < n; k++) {
+		if (!settle(ctx, &ends[k], &event, &eventfd))
+			continue;
+		get->events[get->got++] = event;
+		context_unreserve(ctx);
+		if (eventfd >= 0)
+			eventfd_tell(eventfd, 1);
+	}
 	context_flush(ctx);
 }
 
@@ -116,10 +82,10 @@ void get_from_queue(struct context *ctx, struct getting *get)
 }
 
 /* The lock is let go while it sleeps. 0 or -EINTR. */
-static int sleep_in_queue(struct context *ctx, struct getting *get, unsigned least, uint64_t left)
+static int sleep_in_queue(struct context *ctx, struct getting *get, uint64_t left)
 {
 	struct asys_event ends[ENDS_AT_ONCE];
-	unsigned most = room(get);
+	unsigned most = room(get), least = get->least - get->got;
 	int n;
 
 	if (ctx->held)
@@ -149,60 +115,6 @@ static int sleep_for_news(struct context *ctx, uint64_t left)
 	return err == -EINTR ? -EINTR : 0;
 }
 
-/* Accepted before `births`: others that still submit cannot keep this thread. Those that are held come after
- * others of these, or after what is not waited for. */
-static bool prompt_left(const struct context *ctx, uint64_t births)
-{
-	if (!ctx->prompt)
-		return false;
-	for (const struct operation *op = ctx->newest; op; op = op->next)
-		if (op->prompt && !op->blockers && op->born < births)
-			return true;
-	return false;
-}
-
-/* How long they are waited for. */
-static uint64_t patience(const struct context *ctx)
-{
-	uint64_t ns = PATIENCE_NS;
-
-	for (const struct operation *op = ctx->newest; op; op = op->next)
-		if (op->prompt)
-			ns += BYTE_NS * op->request.bytes;
-	return ns;
-}
-
-/* They take longer than a copy does: nobody waits for them like that again. */
-static void forget_prompt(struct context *ctx)
-{
-	for (struct operation *op = ctx->newest; op; op = op->next)
-		op->prompt = false;
-	ctx->prompt = 0;
-}
-
-/* Signals do not end it: the kernel was not waiting either. It looks again now and then, since other
- * threads may get the events. */
-void get_prompt(struct context *ctx, struct getting *get)
-{
-	uint64_t until_ns = 0, births = ctx->births;
-
-	rent_due(ctx);
-	if (ctx->prompt)
-		until_ns = asys_now() + patience(ctx);
-	while (!get->fault && get->got < get->most && prompt_left(ctx, births) &&
-	       !atomic_load(&ctx->dead)) {
-		if (!time_left(until_ns)) {
-			forget_prompt(ctx);
-			return;
-		}
-		if (!atomic_load(&ctx->reaping) && ctx->sent)
-			sleep_in_queue(ctx, get, 1, LOOK_AGAIN_NS);
-		else
-			sleep_for_news(ctx, LOOK_AGAIN_NS);
-		get_from_ring(ctx, get);
-	}
-}
-
 /* With the lock. 0, -EINTR, or -EINVAL when the context is being destroyed. */
 static int get_all(struct context *ctx, struct getting *get)
 {
@@ -218,17 +130,15 @@ static int get_all(struct context *ctx, struct getting *get)
 		get_from_queue(ctx, get);
 		get_from_ring(ctx, get);
 	}
-	while (!err && get_wants(get) && (left = time_left(get->until_ns))) {
+	while (!err && get->got < get->least && (left = time_left(get->until_ns))) {
 		if (atomic_load(&ctx->dead))
 			return -EINVAL;
 		if (!atomic_load(&ctx->reaping) && ctx->sent)
-			err = sleep_in_queue(ctx, get, get->least - get->got, left);
+			err = sleep_in_queue(ctx, get, left);
 		else
 			err = sleep_for_news(ctx, left);
 		get_from_ring(ctx, get);
 	}
-	if (err != -EINVAL && (!get->until_ns || get->got < get->least))
-		get_prompt(ctx, get);
 	return err;
 }
 
@@ -250,7 +160,6 @@ static bool nothing_there(struct context *ctx, const struct timespec *timeout)
 int shim_io_getevents(void *ring, long least, long most, struct io_event *events,
 		      struct timespec *timeout)
 {
-	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 	struct getting get = { .events = events };
 	struct context *ctx = context_enter(ring);
@@ -271,5 +180,5 @@ int shim_io_getevents(void *ring, long least, long most, struct io_event *events
 	err = get_all(ctx, &get);
 	get_leave(ctx);
 	context_leave(ctx);
-	return get_result(&get, err);
+	return get.got ? (int)get.got : err;
 }

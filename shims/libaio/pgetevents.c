@@ -4,11 +4,9 @@
  * queue or on `news` cannot do that, so this one sleeps in ppoll: on the queue's descriptor, and on an
  * eventfd that is written whenever `news` changes.
  */
-#include "../common/cancel.h"
 #include "../common/errno.h"
 #include "../common/stats.h"
 #include "getevents.h"
-#include "memory.h"
 #include "rent.h"
 #include "symbols.h"
 
@@ -64,14 +62,12 @@ static int get_masked(struct context *ctx, struct getting *get, const sigset_t *
 			get_from_ring(ctx, get);
 		}
 		left = time_left(get->until_ns);
-		if (!get_wants(get) || !left)
+		if (get->got >= get->least || !left)
 			break;
 		if (atomic_load(&ctx->dead))
 			return -EINVAL;
 		err = sleep_masked(ctx, left, mask);
 	}
-	if (err != -EAGAIN && (!get->until_ns || get->got < get->least))
-		get_prompt(ctx, get);
 	/* What is left is for others who may sleep: this thread may have read the news of it. */
 	if (ring_count(ctx->events))
 		context_tell(ctx);
@@ -81,18 +77,14 @@ static int get_masked(struct context *ctx, struct getting *get, const sigset_t *
 int shim_io_pgetevents(void *ring, long least, long most, struct io_event *events,
 		       struct timespec *timeout, sigset_t *mask)
 {
-	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 	struct getting get = { .events = events };
-	struct memory memory = { 0 };
 	struct context *ctx;
 	int err;
 
 	if (!mask)
 		return shim_io_getevents(ring, least, most, events, timeout);
 	shim_count_native(1);
-	if (!memory_reads(&memory, mask, sizeof(uint64_t)))
-		return -EFAULT;
 	ctx = context_enter(ring);
 	if (!ctx)
 		return -EINVAL;
@@ -107,5 +99,5 @@ int shim_io_pgetevents(void *ring, long least, long most, struct io_event *event
 	err = get_masked(ctx, &get, mask);
 	get_leave(ctx);
 	context_leave(ctx);
-	return get_result(&get, err);
+	return get.got ? (int)get.got : err;
 }

@@ -11,21 +11,6 @@
 
 #include <stdlib.h>
 
-/* Where the kernel runs it, it has ended in io_submit, which did not have to wait for a disk: transfers of
- * files, but O_DIRECT and reads of what is not in memory. */
-static bool is_prompt(const struct request *r)
-{
-	switch (r->opcode) {
-	case IOCB_CMD_PREAD:
-	case IOCB_CMD_PREADV:
-	case IOCB_CMD_PWRITE:
-	case IOCB_CMD_PWRITEV:
-		return !r->cold && (r->kind == FILE_CACHED || r->kind == FILE_PLAIN);
-	default:
-		return false;
-	}
-}
-
 struct operation *operation_take(struct context *ctx, const struct request *request)
 {
 	struct operation *op = ctx->unused;
@@ -39,8 +24,6 @@ struct operation *operation_take(struct context *ctx, const struct request *requ
 	op->born = ctx->births++;
 	op->cancelled = op->awaited = op->moving = op->borrowed = op->put = false;
 	op->blockers = 0;
-	op->prompt = is_prompt(request);
-	ctx->prompt += op->prompt;
 	op->copied = NULL;
 	op->previous = NULL;
 	op->next = ctx->newest;
@@ -63,7 +46,6 @@ void operation_give_back(struct context *ctx, struct operation *op)
 		ctx->newest = op->next;
 	if (op->next)
 		op->next->previous = op->previous;
-	ctx->prompt -= op->prompt;
 	if (op->request.write)
 		atomic_fetch_sub_explicit(&ctx->writes, 1, memory_order_relaxed);
 	numbers_remove(ctx, op);
@@ -116,17 +98,6 @@ bool operation_cancel(struct context *ctx, struct operation *op)
 		return cancel_sent(ctx, op);
 	operation_event(ctx, op, -ECANCELED);
 	return true;
-}
-
-bool operation_must_finish(const struct operation *op)
-{
-	switch (op->request.opcode) {
-	case IOCB_CMD_FSYNC:
-	case IOCB_CMD_FDSYNC:
-		return true;
-	default:
-		return op->request.write && op->request.kind != FILE_STREAM;
-	}
 }
 
 void operation_drop(struct context *ctx, struct operation *op)
