@@ -124,6 +124,10 @@ void temp_remove(char *path);
 int memory_file(void);
 /* An array of pipe ends: fd[0] reads, fd[1] writes. */
 void make_pipe(int fd[2]);
+/* support_sockets.c: a pair of AF_UNIX of that type, and both ends of a TCP connection. */
+void make_pair(int type, int fd[2]);
+void make_connection(int fd[2]);
+void close_both(const int fd[2]);
 void sleep_ms(unsigned ms);
 /* Cheap pseudo-random numbers for stress loops. */
 uint32_t next_random(uint32_t *state);

@@ -78,11 +78,6 @@ static struct asys_queue *open_kind(uint32_t flags)
 	return open_with(&options);
 }
 
-static void make_pair(int type, int fd[2])
-{
-	check_eq(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd), 0);
-}
-
 /* What was waited for comes when nobody waits any more: nothing at all, if `alone`. */
 static void cancelled(uint32_t flags, bool by_deadline, bool closed, bool alone)
 {

@@ -7,7 +7,6 @@
 #include "script.h"
 
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -28,35 +27,6 @@ static void fill_big(void)
 		return;
 	for (size_t k = 0; k < BIG; k++)
 		big[k] = (unsigned char)(next_random(&random) | 1);
-}
-
-static void make_pair(int type, int fd[2])
-{
-	check_eq(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd), 0);
-}
-
-/* Both ends of a connection. */
-static void make_connection(int fd[2])
-{
-	struct sockaddr_in addr = { .sin_family = AF_INET,
-				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t size = sizeof(addr);
-	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	check_eq(bind(listening, (const struct sockaddr *)&addr, size), 0);
-	check_eq(listen(listening, 1), 0);
-	check_eq(getsockname(listening, (struct sockaddr *)&addr, &size), 0);
-	fd[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	check_eq(connect(fd[0], (const struct sockaddr *)&addr, size), 0);
-	fd[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
-	check(fd[1] >= 0);
-	close(listening);
-}
-
-static void close_both(const int fd[2])
-{
-	close(fd[0]);
-	close(fd[1]);
 }
 
 static void limit(int fd, int which, unsigned ms)

@@ -19,12 +19,6 @@
 
 static char big[BIG];
 
-static void close_both(const int fd[2])
-{
-	close(fd[0]);
-	close(fd[1]);
-}
-
 static void makes(struct script *s)
 {
 	int fd[2] = { -1, -1 };

@@ -15,17 +15,6 @@
 
 static char big[BIG];
 
-static void make_pair(int type, int fd[2])
-{
-	check_eq(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd), 0);
-}
-
-static void close_both(const int fd[2])
-{
-	close(fd[0]);
-	close(fd[1]);
-}
-
 static void set_timeout(int fd, int which)
 {
 	const struct timeval tv = { 0, 5000 };
