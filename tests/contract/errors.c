@@ -228,11 +228,12 @@ static int sockets_without_descriptors(void *arg)
 	static const uint32_t domains[] = { AF_UNIX, AF_INET, 77, 4000 };
 	static const uint32_t types[] = { SOCK_STREAM, SOCK_RDM, 11, SOCK_STREAM | 0x10000000 };
 	struct asys_queue *q = open_depth(16, *(const uint32_t *)arg);
-	struct rlimit limit;
+	struct rlimit limit, before;
 	int lowest;
 
 	warm_up(q);
-	check_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	check_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
 	lowest = dup(0);
 	limit.rlim_cur = (rlim_t)lowest;
 	check_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -245,6 +246,8 @@ static int sockets_without_descriptors(void *arg)
 				 socket_plainly(domain, type, protocol));
 	}
 	asys_queue_close(q);
+	/* A sanitizer that looks for leaks at the end opens files. */
+	check_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	return 0;
 }
 
@@ -253,8 +256,6 @@ static void test_no_descriptor(void **state)
 	static const uint32_t kinds[] = { 0, ASYS_QUEUE_SHARED, ASYS_QUEUE_DRIVER };
 
 	(void)state;
-	if (is_sanitized())
-		skip_because("a sanitizer opens descriptors of its own where it reports");
 	for (unsigned k = 0; k < count_of(kinds); k++) {
 		uint32_t flags = kinds[k];
 
