@@ -438,9 +438,12 @@ bool threads_live(const struct asys_queue *q)
 	return q->threads && atomic_load_explicit(&q->threads->crew->live, memory_order_relaxed);
 }
 
+/* Before the next flush, threads are perhaps only not started yet: after a change of rights there are none. */
 bool threads_stuck(const struct asys_queue *q)
 {
-	return q->threads && q->threads->outstanding && !threads_live(q);
+	const struct threads *t = q->threads;
+
+	return t && t->outstanding && !threads_live(q) && !(t->new_slow | t->new_quick);
 }
 
 unsigned threads_take_back(struct asys_queue *q, uint32_t *ret_slots, unsigned max)

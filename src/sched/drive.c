@@ -249,9 +249,6 @@ static bool go_on(struct asys_queue *q, const struct goal *goal)
 	}
 	if (q->nlist[LIST_START] && q->nlist[LIST_START] < before)
 		return true;
-	/* After a change of rights there may be none only because none was started yet. */
-	if (unlikely(threads_stuck(q)))
-		flush_engines(q);
 	return (may_help(q) || threads_stuck(q)) && help_shared(q);
 }
 
