@@ -10,7 +10,7 @@
 void absorb_signal(struct worker *w);
 /* Claims the right to take one more call; false: the thread is of an old generation. */
 bool worker_may_go_on(struct worker *w);
-/* Before it takes quick calls: worker_place.c. */
+/* worker_place.c: once, at the beginning; and before it takes quick calls. */
 void worker_ask_for_short_slices(void);
 void worker_leave_clients_core(struct worker *w);
 /* The sending in slot `i` goes on here; true: it has ended. */

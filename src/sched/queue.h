@@ -212,7 +212,9 @@ static inline bool route_is_quick(enum route route)
 /* route.c */
 /* Of an unknown number, one measured slow, or one whose words matter. */
 enum route route_by_call(struct asys_queue *q, const struct asys_call *call);
-void cost_note(struct asys_queue *q, uint32_t nr, uint32_t ns);
+/* What the call that ends now is taken for; 0: nothing is known. */
+uint32_t cost_seen(const struct stopwatch *watch);
+void cost_note(struct asys_queue *q, uint32_t nr, uint32_t seen);
 
 /* What waits for longer than a hand-over to another core takes is not run by who waits. What computes is,
  * whatever it costs, if others do not wait for it too long. */
@@ -222,19 +224,6 @@ void cost_note(struct asys_queue *q, uint32_t nr, uint32_t ns);
 /* One sample counts for so much at most: it takes several to make a call slow, not one that was
  * preempted. */
 #define COST_MOST_NS (4 * COST_SLOW_NS)
-
-/* What the call that ends now is taken for; 0: nothing is known. */
-static inline uint32_t cost_seen(const struct stopwatch *watch)
-{
-	uint64_t ns;
-	enum stopwatch_seen seen = stopwatch_stop(watch, &ns);
-	bool computes = seen == STOPWATCH_WORKED || seen == STOPWATCH_LOST;
-	uint32_t most = computes && ns < COST_LONG_NS ? COST_SLOW_NS : COST_MOST_NS;
-
-	if (seen == STOPWATCH_LOST && ns < COST_LONG_NS)
-		return 0;
-	return ns < most ? (uint32_t)ns : most;
-}
 
 /* So much is worth asking whether it waited, or others ran in its place. */
 static inline bool cost_in_doubt(const struct asys_queue *q, uint32_t nr)

@@ -195,20 +195,40 @@ bool open_may_hang(const struct asys_call *call)
 	return (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
 }
 
+uint32_t cost_seen(const struct stopwatch *watch)
+{
+	uint32_t most = COST_MOST_NS;
+	uint64_t ns;
+
+	switch (stopwatch_stop(watch, &ns)) {
+	case STOPWATCH_LOST:
+		if (ns < COST_LONG_NS)
+			return 0;
+		break;
+	case STOPWATCH_WORKED:
+		if (ns < COST_LONG_NS)
+			most = COST_SLOW_NS;
+		break;
+	default:
+		break;
+	}
+	return ns < most ? (uint32_t)ns : most;
+}
+
 /* Work that is shared is counted in what calls cost alone, or what they lose to each other would look
  * like work (share.h). Slow is slow in any case. */
-void cost_note(struct asys_queue *q, uint32_t nr, uint32_t ns)
+void cost_note(struct asys_queue *q, uint32_t nr, uint32_t seen)
 {
-	uint32_t now = ns;
+	uint32_t now;
 
-	if (!ns || nr >= ROUTES ||
-	    (q->cost[nr] && q->cost[nr] < COST_SLOW_NS && ns < COST_SLOW_NS && threads_live(q) &&
+	if (!seen || nr >= ROUTES ||
+	    (q->cost[nr] && q->cost[nr] < COST_SLOW_NS && seen < COST_SLOW_NS && threads_live(q) &&
 	     !q->share.alone))
 		return;
 	if (!q->cost[nr])
-		now = now < COST_SLOW_NS / 2 ? now + 1 : COST_SLOW_NS / 2;
+		now = seen < COST_SLOW_NS / 2 ? seen + 1 : COST_SLOW_NS / 2;
 	else
-		now = q->cost[nr] + now / COST_WEIGHT - q->cost[nr] / COST_WEIGHT;
+		now = q->cost[nr] + seen / COST_WEIGHT - q->cost[nr] / COST_WEIGHT;
 	q->share.moved |= now > q->cost[nr] + q->cost[nr] / 8 || now + now / 16 < q->cost[nr];
 	__atomic_store_n(&q->cost[nr], now, __ATOMIC_RELAXED); /* threads read it */
 }

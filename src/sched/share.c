@@ -16,7 +16,7 @@
 #define TRIAL_MOST 1024u
 #define PREEMPTED_NS 100000u
 #define DOUBTS 256u
-#define TRIED_BESIDE 16u /* beside busy programs: until a thread that was woken has had its turn */
+#define TRIED_BESIDE 16u /* at most TRIAL_LEAST */
 
 void share_init(struct share *share)
 {
@@ -106,7 +106,7 @@ static void go_shared(struct share *s)
 {
 	s->alone = false;
 	s->skip = true;
-	s->speed_shared = s->tried = 0;
+	s->speed_shared = 0;
 	s->windows = s->trial;
 }
 
@@ -118,6 +118,13 @@ static uint32_t smoothed(uint32_t old, uint32_t now)
 static uint32_t twice(uint32_t windows, uint32_t most)
 {
 	return windows * 2 < most ? windows * 2 : most;
+}
+
+/* Windows shared so far are enough to judge by: one, or beside busy programs until a thread that was woken
+ * has had its turn. */
+static bool tried_enough(const struct share *s)
+{
+	return !s->doubts || s->trial - s->windows + 1 >= TRIED_BESIDE;
 }
 
 static void judge(struct share *s, uint32_t speed)
@@ -133,8 +140,7 @@ static void judge(struct share *s, uint32_t speed)
 		return;
 	}
 	s->speed_shared = smoothed(s->speed_shared, speed);
-	s->tried++;
-	if ((!s->doubts || s->tried >= TRIED_BESIDE) && s->speed_alone &&
+	if (tried_enough(s) && s->speed_alone &&
 	    s->speed_shared < s->speed_alone + s->speed_alone / 16) {
 		go_alone(s, s->pause);
 		s->pause = twice(s->pause, PAUSE_MOST);

@@ -42,7 +42,6 @@ struct share {
 	/* work per 1024 ns, smoothed; 0: not known */
 	uint32_t speed_alone, speed_shared;
 	uint32_t windows; /* left in this state */
-	uint32_t tried;	  /* windows shared since it went back to that */
 	uint32_t pause;	  /* windows alone after the next failure */
 	uint32_t trial;	  /* windows shared until the next look at how fast one is alone */
 };
