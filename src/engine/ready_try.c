@@ -238,12 +238,10 @@ static enum ready_outcome try_accept(const struct slot *slot, uint64_t *traps)
 /* A receive of all, from a stream with seams: whether what came short is all is the call's own matter. */
 static bool is_seamed(const struct asys_call *call, enum transfer_way way, uint64_t *traps)
 {
-	int fd = (int)call->arg[0];
-
 	if (way != WAY_RECV || !(transfer_flags(call) & MSG_WAITALL))
 		return false;
-	*traps += 3;
-	return socket_is_stream(fd) && !socket_is_seamless(fd);
+	*traps += 2;
+	return socket_is_seamed((int)call->arg[0]);
 }
 
 static enum ready_outcome try_seamed(const struct asys_call *call, uint32_t events,

@@ -111,12 +111,22 @@ bool socket_is_stream(int fd)
  * others), and so does AF_UNIX where descriptors came with the bytes or another sender's begin: there
  * what was received is all, though it is short.
  */
-bool socket_is_seamless(int fd)
+static bool has_seams(int fd)
 {
 	int domain = AF_UNIX;
 
-	return socket_is_stream(fd) && socket_option(fd, SO_DOMAIN, &domain, sizeof(domain)) &&
-	       (domain == AF_INET || domain == AF_INET6);
+	return !socket_option(fd, SO_DOMAIN, &domain, sizeof(domain)) ||
+	       (domain != AF_INET && domain != AF_INET6);
+}
+
+bool socket_is_seamless(int fd)
+{
+	return socket_is_stream(fd) && !has_seams(fd);
+}
+
+bool socket_is_seamed(int fd)
+{
+	return socket_is_stream(fd) && has_seams(fd);
 }
 
 /* Transfers. */
