@@ -40,15 +40,20 @@ static void serve(const struct bench_side *side, struct bench_child *child, int 
 	side->close(child);
 }
 
-static void run_child(const struct bench_side *side, const void *arg, int sock, pid_t parent)
+bool bench_ends_with(int parent)
 {
-	struct bench_child child = { .arg = arg };
-
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent)
+	return getppid() == parent;
+}
+
+static void run_child(const struct bench_side *side, const void *arg, int sock, pid_t parent)
+{
+	struct bench_child child = { .arg = arg };
+
+	if (bench_ends_with(parent))
 		serve(side, &child, sock);
 	_exit(0);
 }

@@ -89,6 +89,11 @@ uint64_t bench_now(void);
 uint64_t bench_thread_cpu(void);
 
 /* Processes (child.c) */
+
+/* In a process that was just forked: it takes signals as usual and ends when `parent` does. False: that has
+ * happened already. */
+bool bench_ends_with(int parent);
+
 struct bench_process {
 	int pid;
 	int sock;

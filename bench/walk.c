@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,23 +197,18 @@ static void compute_for_ever(pid_t parent)
 {
 	volatile unsigned n = 0;
 
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGHUP, SIG_DFL);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (getppid() == parent)
-		for (n = 0; n < 100000000; n++)
-			;
-	_exit(0);
+	if (!bench_ends_with(parent))
+		_exit(0);
+	for (;;)
+		n++;
 }
 
 static void neighbours_end(const pid_t *pids, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
-		if (pids[i] > 0) {
-			kill(pids[i], SIGKILL);
-			waitpid(pids[i], NULL, 0);
-		}
+	for (unsigned i = 0; i < count; i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
 }
 
 /* Process ids into `ret_pids`. 0 or -errno, then there is none. */
