@@ -89,7 +89,7 @@ static void one_name(struct script *s)
 		      { 1u << 20, STATX_MODE },
 		      { AT_STATX_SYNC_TYPE, STATX_MODE },
 		      { 0, 1u << 31 } };
-	char value[8];
+	char value[8] = { 0 };
 	struct statx x;
 
 	fill_names();
