@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -80,10 +81,18 @@ static void sockets(struct script *s)
 	}
 }
 
-static void *close_late(void *fd)
+#define ROOM 65536
+
+/* When the pipe is full: the writer has begun, or begins with a full one. */
+static void *close_late(void *arg)
 {
-	sleep_ms(3);
-	close(*(int *)fd);
+	int fd = *(int *)arg, there = 0;
+
+	do {
+		sleep_ms(3);
+		check_eq(ioctl(fd, FIONREAD, &there), 0);
+	} while (there < ROOM);
+	close(fd);
 	return NULL;
 }
 
@@ -97,9 +106,9 @@ static void breaks_while_waiting(struct script *s)
 		int fd[2];
 
 		make_pipe(fd);
-		note(s, "room", fcntl(fd[1], F_SETPIPE_SZ, 65536));
+		note(s, "room", fcntl(fd[1], F_SETPIPE_SZ, ROOM));
 		if (k)
-			check_eq(write(fd[1], big, 65536), 65536);
+			check_eq(write(fd[1], big, ROOM), ROOM);
 		check_eq(pthread_create(&thread, NULL, close_late, &fd[0]), 0);
 		RAISES(SYS_write, fd[1], big, sizeof(big));
 		pthread_join(thread, NULL);
