@@ -200,6 +200,7 @@ static int wake_or_start(struct asys_queue *q, uint32_t want)
 	}
 	for (; wake < want && t->crew->live < t->max && !err; wake++)
 		err = start_thread(q);
+	atomic_store_explicit(&t->scarce, err != 0, memory_order_relaxed);
 	if (t->crew->live)
 		err = 0;
 	pthread_mutex_unlock(&t->lock);
@@ -237,7 +238,7 @@ bool threads_offer(struct asys_queue *q, uint32_t i)
 	return (q->threads || !threads_open(q)) && push(q, i, lane);
 }
 
-static uint32_t lane_queued(const struct threads *t, enum lane lane)
+uint32_t threads_queued(const struct threads *t, enum lane lane)
 {
 	return work_count(&t->lane[lane][0]) + work_count(&t->lane[lane][1]) +
 	       work_count(&t->lane[lane][2]);
@@ -253,7 +254,7 @@ static uint32_t quick_threads(const struct threads *t)
 void threads_flush(struct asys_queue *q, bool wake)
 {
 	struct threads *t = q->threads;
-	uint32_t want = 0, quick, most = q->cores > 1 ? q->cores - 1 : 1;
+	uint32_t want = 0, quick, slow, most = q->cores > 1 ? q->cores - 1 : 1;
 
 	if (!t || !(t->new_slow | t->new_quick))
 		return;
@@ -262,12 +263,13 @@ void threads_flush(struct asys_queue *q, bool wake)
 	full_fence(); /* T1 */
 	q->stats.batches++;
 	quick = threads_offered(q);
-	/* A slow call needs a thread of its own; quick ones as many as there are cores besides the
-	 * client's, those that run some already included. */
+	slow = t->slow_out ? threads_queued(t, LANE_SLOW) : 0;
+	/* A slow call needs a thread of its own, so who looks for one is not there for others; quick ones need as
+	 * many as there are cores besides the client's, those that run some already included. */
 	if (t->new_slow)
-		want = lane_queued(t, LANE_SLOW) + (quick != 0);
-	else if (wake && quick && quick_threads(t) < most)
-		want = quick < most ? quick : most;
+		want = slow + (quick != 0);
+	else if (wake && quick && quick_threads(t) < most + slow)
+		want = slow + (quick < most ? quick : most);
 	t->new_slow = t->new_quick = 0;
 	if (want)
 		wake_or_start(q, want < t->max ? want : t->max);
@@ -530,7 +532,7 @@ void threads_renew(struct asys_queue *q)
 		t->crew = crew;
 	/* What they left in the lanes is for new ones. */
 	t->new_quick += threads_offered(q);
-	t->new_slow += lane_queued(t, LANE_SLOW);
+	t->new_slow += threads_queued(t, LANE_SLOW);
 }
 
 /* Nothing is outstanding, so every thread is between calls and leaves soon. */

@@ -28,7 +28,8 @@
  *      trap, so the signal is absorbed before its next call. (tests/model/cancel.pml)
  *  T5  A thread stops looking before it takes a slow call, and who pushes one reads the lane before he
  *      counts who looks; a thread that goes to sleep or wakes is never counted as both looking and
- *      asleep: no slow call waits for a thread that is inside another one. (tests/model/slow.pml)
+ *      asleep; and it takes no call that may hang while slow ones lie there and threads could still be
+ *      started for them: no slow call waits for a thread that is inside another one. (tests/model/slow.pml, hang.pml)
  *  T4  After threads_renew returns, or once rights_epoch was raised, no thread that started before starts
  *      another call: what it has taken already it gives back.
  */
@@ -102,6 +103,7 @@ struct threads {
 	alignas(CACHE_PAIR) _Atomic uint32_t pushes; /* futex */
 	_Atomic uint32_t generation;
 	_Atomic int32_t client_core; /* where it made the last push; -1: it sleeps */
+	_Atomic bool scarce;	     /* a thread could not be started when one was wanted last */
 	/* written by threads */
 	alignas(CACHE_PAIR) _Atomic uint32_t cost_nr; /* last measured call number + 1, and ... */
 	_Atomic uint32_t cost_ns;
@@ -140,6 +142,8 @@ bool threads_awake(const struct asys_queue *q);
 bool threads_have_result(const struct asys_queue *q);
 /* ... or will have one that may be published already, behind one that is not. */
 bool threads_may_have_result(const struct asys_queue *q);
+/* In one lane, of any priority. */
+uint32_t threads_queued(const struct threads *t, enum lane lane);
 bool threads_live(const struct asys_queue *q);
 bool threads_stuck(const struct asys_queue *q); /* calls wait for threads that cannot be had */
 void threads_renew(struct asys_queue *q);

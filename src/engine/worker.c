@@ -160,21 +160,37 @@ static bool take_quick(struct worker *w, uint32_t *tick)
 }
 
 /*
+ * Slow calls were pushed in the belief that this thread would take one, since it was looking. Where no more
+ * threads can be had nobody believed that, and many slow calls must not keep the others waiting for ever.
+ */
+static bool is_expected_elsewhere(const struct worker *w, enum lane lane)
+{
+	const struct threads *t = w->q->threads;
+
+	return lane == LANE_HANGING && threads_queued(t, LANE_SLOW) &&
+	       !atomic_load_explicit(&t->scarce, memory_order_relaxed) &&
+	       atomic_load_explicit(&w->crew->live, memory_order_seq_cst) < t->max;
+}
+
+/*
  * Takes one from a slow lane and runs it; false: nothing there. A thread stops counting as looking before
  * it takes: who pushes a call that this one may wait for, and finds that one gone from the lane, must
  * not count on this thread for his (T5).
  */
-static bool take_slow_from(struct worker *w, struct work_ring *lane)
+static bool take_slow_from(struct worker *w, enum lane lane, unsigned priority)
 {
+	struct work_ring *ring = &w->q->threads->lane[lane][priority];
 	uint32_t one;
-	unsigned n;
+	unsigned n = 0;
 	bool any;
 
-	if (!work_count(lane))
+	if (!work_count(ring))
 		return false;
 	atomic_fetch_sub_explicit(&w->crew->idle, CREW_LOOKING, memory_order_seq_cst);
-	n = work_take(lane, &one, 1, 1, &any);
-	if (any)
+	any = is_expected_elsewhere(w, lane);
+	if (likely(!any))
+		n = work_take(ring, &one, 1, 1, &any);
+	if (n)
 		atomic_store_explicit(&w->phase, WORKER_BUSY, memory_order_release);
 	if (n)
 		run_and_publish(w, one, true);
@@ -204,7 +220,6 @@ static bool claim_slow(struct worker *w)
 /* One slow call, or one that may hang, unless all threads but one are in such calls already. */
 static bool take_slow(struct worker *w, uint32_t *tick)
 {
-	struct threads *t = w->q->threads;
 	bool any = false;
 	enum lane first;
 
@@ -216,7 +231,7 @@ static bool take_slow(struct worker *w, uint32_t *tick)
 	for (unsigned k = 0; k < 6 && !any; k++) {
 		enum lane lane = k < 3 ? first : (enum lane)(LANE_HANGING + LANE_SLOW - first);
 
-		any = take_slow_from(w, &t->lane[lane][turn(*tick, k % 3)]);
+		any = take_slow_from(w, lane, turn(*tick, k % 3));
 	}
 	atomic_fetch_sub_explicit(&w->crew->slow_running, 1, memory_order_seq_cst);
 	return any;
