@@ -46,6 +46,14 @@ struct timer_heap {
 };
 
 /* Quick calls in the ring, see batch.c. */
+/* Home calls that wait for their sender, and whoever polls the queue's descriptor: loop.c, U4. */
+struct home {
+	bool news;		/* one more since that was looked at */
+	uint64_t told_until_ns; /* the descriptor reads for them until then, ... */
+	uint64_t again_ns;	/* ... and again from then on */
+	uint64_t pause_ns;	/* how far from one time to the next */
+};
+
 struct batch {
 	uint32_t missed; /* calls that a ring would have taken, until there is one */
 	uint32_t rest;	 /* calls that still go by until the next batch */
@@ -109,7 +117,7 @@ struct asys_queue {
 	 * engine waits for. -1 until needed. */
 	int epoll_fd;
 	int event_fd;
-	/* What asys_queue_fd gives out, see sleep.c. -1 until asked for. */
+	/* What asys_queue_fd gives out, see loop.c. -1 until asked for. */
 	int user_epoll;
 	int user_fd;
 	int user_timer;	    /* in that set: reads at the first deadline. -1 until asked for */
@@ -122,7 +130,7 @@ struct asys_queue {
 	_Atomic uint32_t changes; /* futex: raised when an event came, or nobody sleeps any more */
 	uint32_t listeners;	  /* who waits on it */
 	bool somebody_sleeps; /* one thread sleeps or spins for all; the others wait on `changes` */
-	bool home_news; /* a home call became ready, perhaps for a thread in a loop of its own */
+	struct home home;     /* loop.c */
 	bool driver_on, driver_quit;
 	bool paused; /* the driver waits for a thread with the present rights, see context.c */
 	pthread_t driver;
@@ -170,7 +178,7 @@ static inline void list_add(struct asys_queue *q, uint32_t i, unsigned list)
 	list_push(&q->lists[list][call_priority(&slot->call)], q->pool.slots, i);
 	q->nlist[list]++;
 	if (unlikely(list == LIST_HOME))
-		q->news = q->home_news = true; /* its sender may wait, or sleep, elsewhere */
+		q->news = q->home.news = true; /* its sender may wait, or sleep, elsewhere */
 }
 
 /* One call in so many is taken from a list of lower priority though others are ready, so that none waits

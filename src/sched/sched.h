@@ -10,6 +10,7 @@
  *   batch.c    quick calls that cost less in the ring, several at once
  *   rescue.c   a waiter that hangs in a call gets out of it
  *   sleep.c    spin, then sleep, on everything that can bring an end at once
+ *   loop.c     ... and the same where the program polls asys_queue_fd
  *   end.c      the one place where a call ends: releases dependents, makes the event
  *   get.c      events go out
  *   cancel.c   cancel and deadlines
@@ -26,6 +27,8 @@
  * whoever sleeps for all, true if he had to be woken. */
 void tell_others(struct asys_queue *q);
 bool poke_sleeper(struct asys_queue *q);
+/* sleep.c: event_fd was written by a ringer, or will be: makes it quiet again. */
+void drain_event_fd(struct asys_queue *q);
 
 /* Whoever lets the lock go says what has ended meanwhile: the sleeper did not see it. */
 static inline void queue_unlock(struct asys_queue *q)
@@ -40,9 +43,10 @@ static inline void queue_unlock(struct asys_queue *q)
 /* queue.c: what is rare at the door. */
 int queue_enter_child(void); /* -ECHILD with message */
 
-/* sleep.c: asys_queue_fd was asked for: leaving, it shall poll; entering again. */
+/* loop.c: asys_queue_fd was asked for: leaving, it shall poll; entering again; before another thread sleeps. */
 void user_wait_begin(struct asys_queue *q);
 void user_wait_end(struct asys_queue *q);
+void user_signal(struct asys_queue *q);
 
 /* Entering and leaving every public function. 0, or -ECHILD in a forked child. */
 static inline int queue_enter(struct asys_queue *q)

@@ -13,7 +13,6 @@
 #include "engine/ready.h"
 #include "sched/sched.h"
 #include <limits.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define LISTEN_THREADS 1u
@@ -61,8 +60,7 @@ static int sleep_futex(struct asys_queue *q, uint64_t when_ns)
 	return futex_wait(&q->bell.rung, 0, when_ns);
 }
 
-/* event_fd was written by a ringer, or will be: make it quiet again. */
-static void drain_event_fd(struct asys_queue *q)
+void drain_event_fd(struct asys_queue *q)
 {
 	uint64_t count = 0;
 
@@ -163,40 +161,6 @@ static int wait_for_sleeper(struct asys_queue *q, uint32_t kinds, uint64_t when_
 	return err == -EINTR ? err : 0;
 }
 
-/*
- * The user waits in a loop of its own, on asys_queue_fd. That is an epoll set of user_fd and (unless a
- * driver does the waiting) of the set that sleepers use. Invariants, when a public function returns:
- *
- *  U1  user_fd reads while there are events to be got, or something that the next get would start: a loop
- *      never waits for what only it can begin.
- *  U2  Otherwise everything that brings an end can be heard: what is for engines was handed over to the
- *      kernel, threads ring for the next end, the timer is set.
- *  U3  What nobody can begin now (blocked: no room) does not make it read; a home call does so once, since
- *      it may be another thread's: a loop never spins.
- */
-static bool user_has_something(const struct asys_queue *q)
-{
-	if (q->nended || q->paused || (q->home_news && q->nlist[LIST_HOME]))
-		return true;
-	if (q->driver_on)
-		return false;
-	return q->chains || q->nlist[LIST_QUICK] || (q->nlist[LIST_START] && !q->blocked) ||
-	       threads_stuck(q);
-}
-
-static void user_signal(struct asys_queue *q)
-{
-	uint64_t count = 1;
-	bool wanted = user_has_something(q);
-
-	if (likely(q->user_set == wanted))
-		return;
-	raw_call(wanted ? SYS_write : SYS_read, (uint64_t)(int64_t)q->user_fd, ptr_word(&count),
-		 sizeof(count), 0);
-	q->user_set = wanted;
-	q->stats.traps++;
-}
-
 int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 {
 	uint32_t kinds, before = q->nlist[LIST_START] + q->nended;
@@ -245,52 +209,4 @@ void tell_others(struct asys_queue *q)
 	q->news = false;
 	wake_listeners(q);
 	poke_sleeper(q);
-}
-
-/* Setting it also makes it quiet again. */
-static void user_set_timer(struct asys_queue *q)
-{
-	struct itimerspec when = { .it_value = { 0, 0 } };
-	uint64_t next = timers_next(q);
-
-	/* Somebody has to look whether threads hang in chains. */
-	if (unlikely(threads_to_watch(q) || threads_offered(q)) && clock_now() + UNHANG_NS < next)
-		next = q->user_when > clock_now() && q->user_when < next ? q->user_when :
-									   clock_now() + UNHANG_NS;
-	if (next == q->user_when)
-		return;
-	q->user_when = next;
-	if (q->user_when != UINT64_MAX)
-		when.it_value = clock_timespec(q->user_when ? q->user_when : 1);
-	timerfd_settime(q->user_timer, TFD_TIMER_ABSTIME, &when, NULL);
-	q->stats.traps++;
-}
-
-void user_wait_begin(struct asys_queue *q)
-{
-	if (unlikely(q->uring && !q->ring_watched))
-		queue_epoll(q);
-	if (queue_outstanding(q))
-		flush_engines(q); /* U2: cancels too */
-	user_signal(q);
-	if (q->user_set || q->somebody_sleeps || q->driver_on)
-		return;
-	user_set_timer(q);
-	uring_listen(q);
-	bell_arm(&q->bell, 1, q->event_fd);
-	q->user_armed = true;
-	if (threads_have_result(q) || (q->uring && uring_has_news(q)))
-		bell_ring_now(&q->bell);
-}
-
-void user_wait_end(struct asys_queue *q)
-{
-	if (unlikely(ready_listens(q) && !engine_ready.outstanding(q)))
-		ready_poll(q); /* nobody else takes what would make the descriptor poll for ever */
-	if (!q->user_armed)
-		return;
-	if (bell_disarm(&q->bell))
-		drain_event_fd(q);
-	uring_listen_no_more(q);
-	q->user_armed = false;
 }

@@ -146,7 +146,6 @@ static void run_home(struct asys_queue *q)
 {
 	uint32_t i;
 
-	q->home_news = false;
 	while ((i = pop_home(q)) != NIL) {
 		if (unlikely(q->rescue))
 			rescue_off(q); /* it may block, and a signal of ours must not end it */
