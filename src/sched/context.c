@@ -41,9 +41,12 @@ bool context_call(const struct asys_call *call)
 		 call->arg[0] == PR_SET_PDEATHSIG || call->arg[0] == PR_GET_PDEATHSIG);
 }
 
+/* A driver among them: a new user namespace is refused while it is there, too. context_renew starts another. */
 void context_leave(struct asys_queue *q)
 {
 	threads_renew(q);
+	if (q->driver_on)
+		driver_stop(q);
 }
 
 void context_init(struct asys_queue *q)
@@ -71,7 +74,6 @@ static void pause_driver(struct asys_queue *q)
 bool context_renew(struct asys_queue *q)
 {
 	uint32_t now = atomic_load_explicit(&rights_epoch, memory_order_acquire);
-	bool driver = q->driver_on;
 
 	if (thread_number() == atomic_load_explicit(&q->driver_number, memory_order_relaxed)) {
 		pause_driver(q);
@@ -84,10 +86,11 @@ bool context_renew(struct asys_queue *q)
 	q->uring_off = true;
 	threads_renew(q);
 	q->context_epoch = now; /* X5 */
-	if (driver) {
+	if (q->driver_on)
 		driver_stop(q);
+	/* Also where none could be had the last time. */
+	if ((q->flags & ASYS_QUEUE_DRIVER) && !q->closing)
 		driver_start(q);
-	}
 	return true;
 }
 
