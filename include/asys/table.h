@@ -67,7 +67,9 @@ ASYS_API const struct asys_syscall_info *asys_syscall_by_name(const char *name);
 ASYS_API uint32_t asys_syscall_count(void);
 
 /* Which engine serves call `nr` on a queue opened with `options` (NULL: defaults), and, if
- * `ret_why` is not NULL, a static sentence why. Negative: -EOPNOTSUPP (class never), -ENOSYS. */
+ * `ret_why` is not NULL, a static sentence why. The environment counts as it does for asys_queue_open.
+ * Negative: -EOPNOTSUPP (class never), -ENOSYS; for options or an environment with which no queue would
+ * open, as asys_queue_open, with message. */
 ASYS_API int asys_engine_for(const struct asys_queue_options *options, uint32_t nr,
 			     const char **ret_why);
 

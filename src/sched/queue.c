@@ -48,22 +48,63 @@ static int check_limits(const struct asys_queue_options *o)
 	return 0;
 }
 
-static int check_combination(const struct asys_queue_options *o)
+/* `who`: who chose the engine if the options did not. */
+static int check_combination(const struct asys_queue_options *o, const char *who)
 {
 	if (o->engine == ASYS_ENGINE_INLINE && (o->flags & ASYS_QUEUE_NO_HELP))
-		return fail(-EINVAL, "engine inline runs calls on the thread that waits, NO_HELP "
-				     "forbids it: drop one of the two");
+		return fail(-EINVAL,
+			    "engine inline%s runs calls on the thread that waits, NO_HELP forbids "
+			    "it: drop one of the two",
+			    who);
 	if ((o->flags & ASYS_QUEUE_SQPOLL) && o->engine != ASYS_ENGINE_AUTO &&
 	    o->engine != ASYS_ENGINE_URING)
 		return fail(-EINVAL,
-			    "SQPOLL is a thread of io_uring, engine %s does not use it: "
+			    "SQPOLL is a thread of io_uring, engine %s%s does not use it: "
 			    "choose engine auto or uring",
-			    asys_engine_name((int)o->engine));
+			    asys_engine_name((int)o->engine), who);
 	return 0;
 }
 
-/* The caller's options, checked and completed; *ret is written in any case. */
-static int read_options(struct asys_queue_options *ret, const struct asys_queue_options *given)
+static int check_fault(const struct asys_queue_options *o)
+{
+	struct fault *fault;
+	int err = o->fault ? fault_open(&fault, o->fault) : 0;
+
+	if (o->fault && !err)
+		fault_close(fault);
+	return err;
+}
+
+static int check(const struct asys_queue_options *o)
+{
+	int err = check_limits(o);
+
+	if (!err)
+		err = check_combination(o, "");
+	if (!err && o->signal)
+		err = cancel_signal_check(o->signal);
+	return err ? err : check_fault(o);
+}
+
+/* An empty variable is none. */
+static int read_environment(struct asys_queue_options *o)
+{
+	const char *fault = secure_getenv("ASYS_FAULT");
+	const uint32_t engine = o->engine;
+	int err = engine_from_environment(&o->engine);
+
+	if (!err && o->engine != engine)
+		err = check_combination(o, " (ASYS_ENGINE)");
+	if (!err && fault && *fault) {
+		o->fault = fault;
+		err = check_fault(o);
+	}
+	return err;
+}
+
+/* What the program gives is checked before the environment replaces some of it: a mistake in it is no
+ * less one where a variable is set, and a test under another engine finds it. */
+int queue_options(struct asys_queue_options *ret, const struct asys_queue_options *given)
 {
 	int err;
 
@@ -75,18 +116,14 @@ static int read_options(struct asys_queue_options *ret, const struct asys_queue_
 			    given->size, sizeof(*given));
 	if (given)
 		*ret = *given;
-	err = engine_from_environment(&ret->engine);
-	if (secure_getenv("ASYS_FAULT"))
-		ret->fault = secure_getenv("ASYS_FAULT");
-	if (ret->signal)
-		err = err ? err : cancel_signal_check(ret->signal);
-	else
+	err = check(ret);
+	if (!err)
+		err = read_environment(ret);
+	if (!err && !ret->signal)
 		ret->signal = cancel_signal_pick();
 	if (ret->flags & ASYS_QUEUE_DRIVER)
 		ret->flags |= ASYS_QUEUE_SHARED;
-	if (!err)
-		err = check_limits(ret);
-	return err ? err : check_combination(ret);
+	return err;
 }
 
 static uint32_t power_of_two(uint32_t n)
@@ -176,7 +213,7 @@ ASYS_API int asys_queue_open(struct asys_queue **ret_queue,
 			     const struct asys_queue_options *options)
 {
 	struct asys_queue_options o;
-	int err = read_options(&o, options);
+	int err = queue_options(&o, options);
 	struct asys_queue *q;
 
 	if (!err)

@@ -259,16 +259,12 @@ ASYS_API int asys_engine_for(const struct asys_queue_options *options, uint32_t 
 {
 	struct asys_queue_options o;
 	const char *why;
-	int engine;
+	int engine, err = queue_options(&o, options);
 
+	if (err)
+		return err;
 	if (nr > UINT16_MAX)
-		return -ENOSYS;
-	if (options) {
-		o = *options;
-	} else {
-		asys_queue_options_init(&o);
-		engine_from_environment(&o.engine);
-	}
+		return fail(-ENOSYS, "call %u: no kernel has a number above %u", nr, UINT16_MAX);
 	engine = engine_of(route_of(&o, nr, &why));
 	if (ret_why && engine >= 0)
 		*ret_why = why;
@@ -296,5 +292,7 @@ int engine_from_environment(uint32_t *engine)
 		}
 	}
 	return fail(-EINVAL,
-		    "ASYS_ENGINE=%s: no such engine; auto, inline, threads, ready or uring", name);
+		    "ASYS_ENGINE=%.80s: there is no such engine: set it to auto, inline, threads, "
+		    "ready or uring, or unset it",
+		    name);
 }

@@ -66,6 +66,10 @@ static inline void queue_leave(struct asys_queue *q)
 	queue_unlock(q);
 }
 
+/* queue.c: what is given, or the defaults, checked and completed; also by the environment. 0 or -errno
+ * with message; *ret is written in any case. */
+int queue_options(struct asys_queue_options *ret, const struct asys_queue_options *given);
+
 /* route.c */
 void route_init(struct asys_queue *q);
 int engine_from_environment(uint32_t *engine); /* 0, or -EINVAL with message */

@@ -11,7 +11,6 @@
 struct bad {
 	const char *says;
 	void (*spoil)(struct asys_queue_options *options);
-	bool engine_matters; /* the environment's engine would hide it */
 };
 
 #define BAD(name, field, value)                                \
@@ -48,44 +47,117 @@ static void spoil_sqpoll(struct asys_queue_options *o)
 }
 
 static const struct bad bads[] = {
-	{ "depth", spoil_depth_zero, false },
-	{ "depth", spoil_depth_huge, false },
-	{ "depth", spoil_depth_all, false },
-	{ "engine", spoil_engine, true },
-	{ "flag", spoil_flags, false },
-	{ "flag", spoil_flags_all, false },
-	{ "threads", spoil_threads_zero, false },
-	{ "threads", spoil_threads_huge, false },
-	{ "spin", spoil_spin, false },
-	{ "signal", spoil_signal_low, false },
-	{ "signal", spoil_signal_negative, false },
-	{ "signal", spoil_signal_huge, false },
-	{ "size", spoil_size_zero, false },
-	{ "fault", spoil_fault, false },
-	{ "NO_HELP", spoil_no_help, true },
-	{ "SQPOLL", spoil_sqpoll, true },
+	{ "depth", spoil_depth_zero },
+	{ "depth", spoil_depth_huge },
+	{ "depth", spoil_depth_all },
+	{ "engine", spoil_engine },
+	{ "flag", spoil_flags },
+	{ "flag", spoil_flags_all },
+	{ "threads", spoil_threads_zero },
+	{ "threads", spoil_threads_huge },
+	{ "spin", spoil_spin },
+	{ "signal", spoil_signal_low },
+	{ "signal", spoil_signal_negative },
+	{ "signal", spoil_signal_huge },
+	{ "size", spoil_size_zero },
+	{ "fault", spoil_fault },
+	{ "NO_HELP", spoil_no_help },
+	{ "SQPOLL", spoil_sqpoll },
 };
 
-static void test_bad_options(void **state)
+/* Whatever the environment puts in the place of some options. */
+static int bad_options(void *arg)
 {
-	(void)state;
+	const char *const *setting = arg;
+
+	setenv(setting[0], setting[1], 1);
 	for (size_t i = 0; i < sizeof(bads) / sizeof(bads[0]); i++) {
 		struct asys_queue *q = (struct asys_queue *)&bads;
 		struct asys_queue_options options;
 		int err;
 
-		if (bads[i].engine_matters && getenv("ASYS_ENGINE"))
-			continue;
 		asys_queue_options_init(&options);
 		bads[i].spoil(&options);
 		err = asys_queue_open(&q, &options);
 		if (err != -EINVAL)
-			fprintf(stderr, "bad option %zu (%s)\n", i, bads[i].says);
+			fprintf(stderr, "bad option %zu (%s), %s=%s\n", i, bads[i].says, setting[0],
+				setting[1]);
 		check_eq(err, -EINVAL);
 		check_says(asys_message(), bads[i].says);
 		/* written only on success */
 		check(q == (struct asys_queue *)&bads);
+		check_eq(asys_engine_for(&options, SYS_read, NULL), -EINVAL);
+		check_says(asys_message(), bads[i].says);
 	}
+	return 0;
+}
+
+static void test_bad_options(void **state)
+{
+	static const char *const settings[][2] = {
+		{ "ASYS_TEST_NOTHING", "" }, { "ASYS_ENGINE", "auto" },
+		{ "ASYS_ENGINE", "inline" }, { "ASYS_ENGINE", "threads" },
+		{ "ASYS_ENGINE", "ready" },  { "ASYS_ENGINE", "uring" },
+		{ "ASYS_FAULT", "seed=1" },  { "ASYS_FAULT", "" },
+		{ "ASYS_ENGINE", "none" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		check_child(bad_options, (void *)settings[i]);
+}
+
+static int bad_environment(void *arg)
+{
+	const char *const *setting = arg;
+	struct asys_queue *q = (struct asys_queue *)&bads;
+	struct asys_queue_options options;
+
+	unsetenv("ASYS_ENGINE");
+	setenv(setting[0], setting[1], 1);
+	asys_queue_options_init(&options);
+	options.flags = ASYS_QUEUE_NO_HELP;
+	check_eq(asys_queue_open(&q, &options), -EINVAL);
+	check_says(asys_message(), setting[2]);
+	check(q == (struct asys_queue *)&bads);
+	check_eq(asys_engine_for(&options, SYS_read, NULL), -EINVAL);
+	check_says(asys_message(), setting[2]);
+	return 0;
+}
+
+/* What the environment says and cannot be done is told, not passed over. */
+static void test_bad_environment(void **state)
+{
+	static const char *const settings[][3] = {
+		{ "ASYS_ENGINE", "foo", "auto, inline, threads, ready or uring" },
+		{ "ASYS_ENGINE", "foo", "ASYS_ENGINE=foo" },
+		{ "ASYS_ENGINE", "Threads", "ASYS_ENGINE=Threads" },
+		{ "ASYS_ENGINE", "threads ", "ASYS_ENGINE=threads " },
+		{ "ASYS_ENGINE", "inline", "inline (ASYS_ENGINE)" },
+		{ "ASYS_FAULT", "foo", "'foo'" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		check_child(bad_environment, (void *)settings[i]);
+}
+
+static int empty_environment(void *arg)
+{
+	struct asys_queue *q = NULL;
+
+	(void)arg;
+	setenv("ASYS_ENGINE", "", 1);
+	setenv("ASYS_FAULT", "", 1);
+	check_eq(asys_queue_open(&q, NULL), 0);
+	asys_queue_close(q);
+	return 0;
+}
+
+static void test_empty_environment(void **state)
+{
+	(void)state;
+	check_child(empty_environment, NULL);
 }
 
 static void test_defaults(void **state)
@@ -464,6 +536,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		contract(test_bad_options),
+		contract(test_bad_environment),
+		contract(test_empty_environment),
 		contract(test_defaults),
 		contract(test_extremes),
 		contract(test_depth_max),
