@@ -21,8 +21,8 @@ static const char all[] =
 	"The environment's ASYS_ENGINE=inline|threads|ready|uring forces an engine.\n"
 	"Exit status: 0 success, 1 failure or results that differ, 2 wrong usage.\n";
 
-static const char info[] =
-	"asys info [CALL...] [--json]\n"
+static const char info[] = USAGE_INFO
+	"\n"
 	"\n"
 	"One line for every call of the table, or for those named: its number, class, how long it\n"
 	"can block, io_uring opcode, the engine that serves it here, and why. In front of it, "
@@ -32,23 +32,24 @@ static const char info[] =
 	"  CALL     a name as in 'openat', or a number\n"
 	"  --json   one JSON object instead\n";
 
-static const char demo[] =
-	"asys demo [--quick] [--json] [--dir DIR] [--file FILE]\n"
+static const char demo[] = USAGE_DEMO
+	"\n"
 	"\n"
 	"Two jobs on this machine's own files, each done synchronously and asynchronously in "
 	"turn:\n"
-	"the SHA-256 of a very large file, the next piece being read while this one is hashed; "
+	"the SHA-256 of a large file, the next piece being read while this one is hashed; "
 	"and\n"
 	"every file below a directory walked, stat'ed and read. Shows medians of time, CPU time,\n"
-	"traps per call and context switches. Fails if digests or totals differ.\n"
+	"traps per call and context switches. Fails if digests or totals differ. Takes some "
+	"seconds.\n"
 	"\n"
-	"  --quick      one round, and a file of 64 MiB at most\n"
+	"  --quick      one round, and a file of 32 MiB at most\n"
 	"  --dir DIR    walk DIR instead of /usr/share\n"
-	"  --file FILE  hash FILE instead of the largest file of at most 2 GiB below /usr\n"
+	"  --file FILE  hash FILE, of any size, instead of one of at most 64 MiB below /usr\n"
 	"  --json       one JSON object instead of the tables\n";
 
-static const char chain[] =
-	"asys chain [--dot] [--run] [--json] [-o OUT] FILE [PARAM...]\n"
+static const char chain[] = USAGE_CHAIN
+	"\n"
 	"\n"
 	"Reads a chain of system calls, one step a line, from FILE (-: standard input), and "
 	"checks\n"
@@ -72,8 +73,8 @@ static const char chain[] =
 	"  --json   one JSON object instead\n"
 	"  -o OUT   write the answer to OUT, away from what the chain itself writes\n";
 
-static const char run[] =
-	"asys run [--aio] [--posix-aio] [--stats[=FILE]] [--engine NAME] [--] PROGRAM [ARG...]\n"
+static const char run[] = USAGE_RUN
+	"\n"
 	"\n"
 	"Runs PROGRAM, unchanged, with its asynchronous I/O going through asys: what it calls in\n"
 	"libaio.so.1 (io_submit and the others) and in the C library (aio_read and the others).\n"

@@ -67,14 +67,15 @@ static const struct {
 	enum command command;
 	const char *letters;
 	const struct option *options;
+	const char *usage;
 } commands[] = {
-	{ "help", COMMAND_HELP, ":hV", plain_options },
-	{ "version", COMMAND_VERSION, ":hV", plain_options },
-	{ "info", COMMAND_INFO, ":h", info_options },
-	{ "demo", COMMAND_DEMO, ":h", demo_options },
-	{ "chain", COMMAND_CHAIN, ":ho:", chain_options },
+	{ "help", COMMAND_HELP, ":hV", plain_options, USAGE_HELP },
+	{ "version", COMMAND_VERSION, ":hV", plain_options, USAGE_VERSION },
+	{ "info", COMMAND_INFO, ":h", info_options, USAGE_INFO },
+	{ "demo", COMMAND_DEMO, ":h", demo_options, USAGE_DEMO },
+	{ "chain", COMMAND_CHAIN, ":ho:", chain_options, USAGE_CHAIN },
 	/* + ends the options at the program's name: what follows is the program's. */
-	{ "run", COMMAND_RUN, "+:h", run_options },
+	{ "run", COMMAND_RUN, "+:h", run_options, USAGE_RUN },
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -92,6 +93,25 @@ static size_t find_command(const char *name)
 	while (i < COMMANDS && strcmp(commands[i].name, name) != 0)
 		i++;
 	return i;
+}
+
+/* A word too many, or one that is no word of the command, which is one of the table. */
+static int refuse_word(struct options *options, const char *what, const char *word)
+{
+	size_t i = 0;
+
+	while (i + 1 < COMMANDS && commands[i].command != options->command)
+		i++;
+	snprintf(options->error, sizeof options->error, "%s '%.80s': write %s", what, word,
+		 commands[i].usage);
+	return -EINVAL;
+}
+
+/* Nothing where something has to be. */
+static int refuse_lack(struct options *options, const char *what, const char *usage)
+{
+	snprintf(options->error, sizeof options->error, "%s: write %s", what, usage);
+	return -EINVAL;
 }
 
 static int take_path(struct options *options, const char **ret_path, const char *option)
@@ -173,8 +193,8 @@ static int apply(struct options *options, int option)
 static int take_chain(struct options *options, int count, char **operand)
 {
 	if (count == 0)
-		return refuse(options, "nothing after", "chain",
-			      "give a file with a chain, or - for standard input");
+		return refuse_lack(options, "no FILE with a chain is named (- is standard input)",
+				   USAGE_CHAIN);
 	if (count > 1 && !options->run)
 		return refuse(options, "unexpected argument", operand[1],
 			      "parameters are for a chain that is run, with --run");
@@ -189,7 +209,7 @@ static int take_chain(struct options *options, int count, char **operand)
 static int take_program(struct options *options, int count, char **operand)
 {
 	if (count == 0)
-		return refuse(options, "nothing after", "run", "give a program and its arguments");
+		return refuse_lack(options, "no PROGRAM to run is named", USAGE_RUN);
 	if (!options->aio && !options->posix_aio)
 		options->aio = options->posix_aio = true;
 	options->names = operand;
@@ -217,13 +237,18 @@ static int take_operands(struct options *options, int count, char **operand)
 			options->topic = commands[find_command(operand[0])].command;
 			return 0;
 		}
-		return refuse(options, "no help on", operand[count > 1],
-			      "run 'asys help' for the list of commands");
+		if (count > 1)
+			return refuse(options, "unexpected argument", operand[1],
+				      "ask for help on one command at a time");
+		if (options->topic != COMMAND_NONE)
+			return refuse(options, "unexpected argument", operand[0],
+				      "--help stands alone");
+		return refuse(options, "no help on", operand[0],
+			      "the commands are info, chain, run, demo, version and help");
 	default:
 		if (count == 0)
 			return 0;
-		return refuse(options, "unexpected argument", operand[0],
-			      "this command takes options only; see 'asys help'");
+		return refuse_word(options, "unexpected argument", operand[0]);
 	}
 }
 
@@ -241,10 +266,9 @@ static int parse_command(struct options *options, size_t command, int argc, char
 		int err;
 
 		if (option == ':')
-			return refuse(options, "no value after", word, "see 'asys help'");
+			return refuse_word(options, "no value after", word);
 		if (option == '?')
-			return refuse(options, "unknown option", word,
-				      "see 'asys help' for the options of each command");
+			return refuse_word(options, "unknown option", word);
 		err = apply(options, option);
 		if (err < 0)
 			return err;

@@ -5,6 +5,15 @@
 
 #include <stdbool.h>
 
+/* How each command is written: for help, and for who wrote it otherwise. */
+#define USAGE_INFO "asys info [CALL...] [--json]"
+#define USAGE_CHAIN "asys chain [--dot] [--run] [--json] [-o OUT] FILE [PARAM...]"
+#define USAGE_RUN \
+	"asys run [--aio] [--posix-aio] [--stats[=FILE]] [--engine NAME] [--] PROGRAM [ARG...]"
+#define USAGE_DEMO "asys demo [--quick] [--json] [--dir DIR] [--file FILE]"
+#define USAGE_VERSION "asys version"
+#define USAGE_HELP "asys help [COMMAND]"
+
 enum command {
 	COMMAND_NONE = 0, /* as the topic of help: everything */
 	COMMAND_HELP,
@@ -32,7 +41,7 @@ struct options {
 	char *const *names; /* info: the calls asked for; chain: file, parameters;
 			  * run: program, arguments; name_count of them, and a NULL */
 	int name_count;
-	char error[256]; /* why options_parse failed, in a sentence */
+	char error[320]; /* why options_parse failed, in a sentence */
 };
 
 /*
