@@ -286,14 +286,21 @@ static int print_to(const struct run *run, const struct options *options, FILE *
 	return 0;
 }
 
-static int print(const struct run *run, const struct options *options)
+/* Before the chain runs: what it did would not be told. */
+static int open_output(FILE **ret_out, const struct options *options)
 {
 	FILE *out = options->output == NULL ? stdout : fopen(options->output, "we");
-	int err;
 
 	if (out == NULL)
 		return say_error(-errno, "cannot open '%s' for the output", options->output);
-	err = print_to(run, options, out);
+	*ret_out = out;
+	return 0;
+}
+
+static int print(const struct run *run, const struct options *options, FILE *out)
+{
+	int err = print_to(run, options, out);
+
 	if (out != stdout && (ferror(out) | fclose(out)) != 0)
 		err = -EIO;
 	if (err == -EIO)
@@ -305,13 +312,18 @@ int command_chain(const struct options *options)
 {
 	struct run run = { .result = 0 };
 	int err = load(&run, options);
+	FILE *out = NULL;
 
 	if (err == 0 && options->run)
 		err = take_params(&run, options);
+	if (err == 0)
+		err = open_output(&out, options);
 	if (err == 0 && options->run)
 		err = run_chain(&run);
+	if (err < 0 && out != NULL && out != stdout)
+		fclose(out);
 	if (err == 0) {
-		err = print(&run, options);
+		err = print(&run, options, out);
 		if (run.result < 0)
 			say_failure(&run);
 	}

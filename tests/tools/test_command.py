@@ -459,9 +459,10 @@ class Chain(unittest.TestCase):
                 self.assertIn(word, done.stderr)
         for args in (("/none/x",), (self.folder.name,),
                      ("--dot", "-o", "/none/x", shipped("cat")),
+                     ("--run", "-o", "/none/x", shipped("cat"), self.source),
                      ("--dot", "-o", "/dev/full", shipped("cat"))):
             done = run("chain", *args)
-            self.assertEqual(done.returncode, 1, args)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), args)  # nothing has run
             self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
 
 
