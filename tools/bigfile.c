@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #define MIB (1024u * 1024u)
+#define SIZE_MAX_DEFAULT (64 * (uint64_t)MIB)
+#define SIZE_MAX_QUICK (32 * (uint64_t)MIB)
 
 /* nftw gives its callback no word of the caller's. */
 static struct {
@@ -34,10 +36,11 @@ static int consider(const char *path, const struct stat *info, int type, struct 
 		return 0;
 	search.best->size = size;
 	snprintf(search.best->path, sizeof search.best->path, "%s", path);
-	return 0;
+	return size >= search.limit / 2; /* good enough to end the search */
 }
 
-static void find_largest(struct big_file *best, uint64_t limit)
+/* Below /usr, and of at most `limit` bytes: one of at least the half of that, else the largest. */
+static void find_file(struct big_file *best, uint64_t limit)
 {
 	best->size = 0;
 	best->path[0] = '\0';
@@ -120,9 +123,9 @@ int big_file_open(struct big_file *ret_file, const char *path, bool quick)
 {
 	if (path != NULL)
 		return open_named(ret_file, path);
-	find_largest(ret_file, quick ? 64 * (uint64_t)MIB : 2048 * (uint64_t)MIB);
-	if (!quick && ret_file->size < 256 * (uint64_t)MIB &&
-	    make_file(ret_file, 1024 * (uint64_t)MIB) == 0)
+	find_file(ret_file, quick ? SIZE_MAX_QUICK : SIZE_MAX_DEFAULT);
+	if (!quick && ret_file->size < SIZE_MAX_DEFAULT / 4 &&
+	    make_file(ret_file, SIZE_MAX_DEFAULT) == 0)
 		return 0;
 	if (ret_file->size == 0)
 		return say_error(-ENOENT, "no readable file below /usr; name one with --file");

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define COLD_ROUNDS_MAX 3u
+/* No further round begins after that: on a slow machine fewer rounds tell it in as short a time. */
+#define ROUNDS_NS 3000000000u
 
 typedef int hash_function(int fd, struct digest *ret_digest, struct cost *ret_cost,
 			  struct progress *progress);
@@ -54,12 +56,15 @@ static int hash_once(struct hash_report *report, enum side side, bool cold, stru
 	return 0;
 }
 
-static int hash_rounds(struct hash_report *report, bool cold, unsigned rounds,
+/* At most `*rounds`: how many it were is stored there. */
+static int hash_rounds(struct hash_report *report, bool cold, unsigned *rounds,
 		       struct cost ret_median[SIDES])
 {
+	const uint64_t end_ns = asys_now() + ROUNDS_NS;
 	struct cost costs[SIDES][ROUNDS_MAX];
+	unsigned round;
 
-	for (unsigned round = 0; round < rounds; round++) {
+	for (round = 0; round < *rounds && (round == 0 || asys_now() < end_ns); round++) {
 		for (unsigned turn = 0; turn < SIDES; turn++) {
 			enum side side = side_of(round, turn);
 			int err = hash_once(report, side, cold, &costs[side][round]);
@@ -69,7 +74,8 @@ static int hash_rounds(struct hash_report *report, bool cold, unsigned rounds,
 		}
 	}
 	for (unsigned side = 0; side < SIDES; side++)
-		ret_median[side] = cost_median(costs[side], rounds);
+		ret_median[side] = cost_median(costs[side], round);
+	*rounds = round;
 	return 0;
 }
 
@@ -79,16 +85,16 @@ static int run_hash(struct hash_report *report, unsigned rounds)
 	int err;
 
 	report->rounds = rounds;
+	report->cold_rounds = rounds < COLD_ROUNDS_MAX ? rounds : COLD_ROUNDS_MAX;
 	report->equal = true;
 	/* What lies under the page cache, a host's for one, must be as warm for both. */
 	err = hash_once(report, SIDE_SYNC, true, &ignored);
 	if (err == 0)
-		err = hash_rounds(report, true, rounds < COLD_ROUNDS_MAX ? rounds : COLD_ROUNDS_MAX,
-				  report->cold);
+		err = hash_rounds(report, true, &report->cold_rounds, report->cold);
 	if (err == 0)
 		err = hash_once(report, SIDE_SYNC, false, &ignored);
 	if (err == 0)
-		err = hash_rounds(report, false, rounds, report->warm);
+		err = hash_rounds(report, false, &report->rounds, report->warm);
 	if (err < 0)
 		return err;
 	err = hash_command(report->file->fd, report->command);
@@ -136,14 +142,18 @@ static int walk_once(struct walk_report *report, enum side side, bool first, str
 static int run_walk(struct walk_report *report, unsigned rounds)
 {
 	struct cost costs[SIDES][ROUNDS_MAX], ignored;
+	uint64_t end_ns;
+	unsigned round;
 	int err;
 
-	report->rounds = rounds;
 	report->equal = true;
 	err = walk_once(report, SIDE_SYNC, true, &ignored);
 	if (err == 0)
 		err = walk_once(report, SIDE_ASYNC, false, &ignored);
-	for (unsigned round = 0; round < rounds && err == 0; round++) {
+	end_ns = asys_now() + ROUNDS_NS;
+	for (round = 0; round < rounds && err == 0; round++) {
+		if (round > 0 && asys_now() >= end_ns)
+			break;
 		for (unsigned turn = 0; turn < SIDES && err == 0; turn++) {
 			enum side side = side_of(round, turn);
 
@@ -152,8 +162,23 @@ static int run_walk(struct walk_report *report, unsigned rounds)
 	}
 	if (err < 0)
 		return err;
+	report->rounds = round;
 	for (unsigned side = 0; side < SIDES; side++)
-		report->cost[side] = cost_median(costs[side], rounds);
+		report->cost[side] = cost_median(costs[side], round);
+	return 0;
+}
+
+/* Before the first job, which takes its time. */
+static int check_folder(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0) {
+		say_error(0, "cannot walk '%s' (%s): name a folder that you may read with --dir",
+			  dir, strerror(errno));
+		return -1;
+	}
+	close(fd);
 	return 0;
 }
 
@@ -164,7 +189,7 @@ int command_demo(const struct options *options)
 	struct hash_report hash = { 0 };
 	struct big_file file;
 
-	if (big_file_open(&file, options->file, options->quick) < 0)
+	if (check_folder(walk.dir) < 0 || big_file_open(&file, options->file, options->quick) < 0)
 		return STATUS_FAILED;
 	hash.file = &file;
 	if (run_hash(&hash, rounds) < 0) {

@@ -38,7 +38,8 @@ struct big_file {
 	char path[4096]; /* to show */
 };
 
-/* Opens `path`, or if it is NULL the largest suitable file (`quick`: a smaller one). */
+/* Opens `path`, or if it is NULL a file that is long enough to measure and short enough to be hashed
+ * many times in a few seconds (`quick`: once). */
 int big_file_open(struct big_file *ret_file, const char *path, bool quick);
 
 /* walk.c, walk_async.c: a tree of files. */
@@ -94,7 +95,7 @@ int walk_async(const char *root, struct walk *ret_walk, struct cost *ret_cost,
 
 struct hash_report {
 	const struct big_file *file;
-	unsigned rounds;
+	unsigned rounds, cold_rounds;
 	struct cost warm[SIDES], cold[SIDES]; /* medians */
 	char digest[SIDES][DIGEST_TEXT];
 	char command[DIGEST_TEXT]; /* sha256sum's; empty: there is no such command */

@@ -60,7 +60,8 @@ void demo_print_hash(const struct hash_report *report)
 	       !report->equal		  ? "DIFFERENT" :
 	       report->command[0] != '\0' ? "equal, and sha256sum's" :
 					    "equal (no sha256sum here to compare with)");
-	printf("  medians of %u round%s\n\n", report->rounds, report->rounds == 1 ? "" : "s");
+	printf("  medians of %u round%s, file not in memory: %u\n\n", report->rounds,
+	       report->rounds == 1 ? "" : "s", report->cold_rounds);
 }
 
 void demo_print_walk(const struct walk_report *report)
@@ -107,6 +108,7 @@ static void add_hash(cJSON *root, const struct hash_report *report)
 	cJSON_AddStringToObject(object, "file", report->file->path);
 	cJSON_AddNumberToObject(object, "bytes", (double)report->file->size);
 	cJSON_AddNumberToObject(object, "rounds", report->rounds);
+	cJSON_AddNumberToObject(object, "cold_rounds", report->cold_rounds);
 	add_costs(object, "cold", report->cold);
 	add_costs(object, "warm", report->warm);
 	cJSON_AddStringToObject(object, "sync_digest", report->digest[SIDE_SYNC]);

@@ -277,8 +277,16 @@ class Demo(unittest.TestCase):
                      ("--file", self.file, "--dir", "/nonexistent"),
                      ("--file", self.file, "--dir", self.file)):
             done = run("demo", "--quick", *args)
-            self.assertEqual(done.returncode, 1, args)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), args)
             self.assertIn(args[-1], done.stderr)
+
+    def test_a_wrong_folder_is_told_first(self):
+        """Before the file is opened, let alone hashed."""
+        done = run("demo", "--dir", "/nonexistent", "--file", "/none/either")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertEqual(done.stderr.count("\n"), 1)
+        for word in ("'/nonexistent'", "No such file", "--dir"):
+            self.assertIn(word, done.stderr)
 
 
 def shipped(name):
