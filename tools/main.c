@@ -19,6 +19,24 @@
 
 #include <asys/asys.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+/* What the environment says, and cannot be done, is told before any work: by every command that serves
+ * calls, has them served by a program it starts, or shows who would. */
+static int check_environment(const struct options *options)
+{
+	int err;
+
+	if (options->command == COMMAND_HELP || options->command == COMMAND_VERSION)
+		return 0;
+	/* It is replaced for the program. */
+	if (options->engine != NULL)
+		unsetenv("ASYS_ENGINE");
+	err = asys_engine_for(NULL, 0, NULL);
+	if (err < 0)
+		say_error(0, "%s", asys_message());
+	return err < 0 ? err : 0;
+}
 
 static int run(const struct options *options)
 {
@@ -48,6 +66,8 @@ int main(int argc, char **argv)
 		say_error(0, "%s", options.error);
 		return STATUS_USAGE;
 	}
+	if (check_environment(&options) < 0)
+		return STATUS_USAGE;
 	status = run(&options);
 	/* A full disk or a closed pipe shows here at the latest: half an answer is no success. */
 	if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -117,6 +117,28 @@ class Words(unittest.TestCase):
             self.assertIn(word, done.stderr)
             self.assertEqual(done.stderr.count("\n"), 1)
 
+    def test_environment(self):
+        """An engine or a fault that is unknown is told by whatever would serve calls, before any work."""
+        commands = (("info",), ("info", "read", "--json"), ("demo", "--quick"), ("chain", "-"),
+                    ("chain", "--run", "-"), ("run", "true"), ("run", "--aio", "--", "true"))
+        for name, value, words in (
+                ("ASYS_ENGINE", "foo", ("ASYS_ENGINE=foo", "auto", "inline", "threads", "ready", "uring")),
+                ("ASYS_FAULT", "foo", ("'foo'", "seed=", "rate=", "kinds="))):
+            for args in commands:
+                done = run(*args, env={**os.environ, name: value}, input="getppid\n")
+                self.assertEqual((done.returncode, done.stdout), (2, ""), args)
+                self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+                for word in words:
+                    self.assertIn(word, done.stderr)
+            for args in (("version",), ("help",), ("help", "info")):
+                self.assertEqual(run(*args, env={**os.environ, name: value}).returncode, 0)
+        for args in (("info", "read"), ("run", "true")):
+            done = run(*args, env={**os.environ, "ASYS_ENGINE": "", "ASYS_FAULT": ""})
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for engine in ("auto", "ready"):
+            done = run("run", "--engine", engine, "true", env={**os.environ, "ASYS_ENGINE": "foo"})
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_full_disk(self):
         with open("/dev/full", "w", encoding="utf-8") as full:
             done = subprocess.run([PROGRAM, "help"], stdout=full, stderr=subprocess.PIPE,
