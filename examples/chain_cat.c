@@ -11,10 +11,13 @@
  * A chain opens all its files at once. More than may be open, or than is sensible, are a chain after the
  * other.
  */
+#include "shown.h"
+
 #include <asys/asys.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -140,7 +143,7 @@ static int report(const struct input *files, unsigned count, int64_t result)
 		int64_t err = files[k].opened < 0 ? files[k].opened : files[k].read;
 
 		if (err < 0) {
-			fprintf(stderr, "cat: %s: %s\n", files[k].name, strerror((int)-err));
+			fprintf(stderr, "cat: %s: %s\n", shown(files[k].name), strerror((int)-err));
 			status = 1;
 		}
 	}

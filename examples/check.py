@@ -19,6 +19,20 @@ def expect(what, got, wanted):
         sys.exit(f"{what}: got {got!r}, wanted {wanted!r}")
 
 
+# Commands to a terminal: raw, as a control of UTF-8, in bytes that are no character; and a letter.
+HOSTILE = b"a\x1b[31m\n\xc2\x9b31m\xffgr\xc3\xbcn"
+HOSTILE_SHOWN = b"a\\033[31m\\012\\302\\23331m\\377gr\xc3\xbcn"
+
+
+def check_shown(program, *args):
+    """A name that the program prints, where it is there and where it is not, does not command the terminal."""
+    for locale, wanted in (("C.UTF-8", HOSTILE_SHOWN), ("C", HOSTILE_SHOWN.replace(b"\xc3\xbc", b"\\303\\274"))):
+        done = run(program, *args, env={**os.environ, "LC_ALL": locale})
+        text = done.stdout + done.stderr
+        expect(f"{locale}: {text} has the name", text.count(wanted), 1)
+        expect(f"{locale}: lines", text.count(b"\n"), 1)
+
+
 def check_cat(program, folder):
     path = os.path.join(folder, "file")
     slow = "sleep 0.1; cat"
@@ -79,6 +93,7 @@ def check_chain_cat(program, folder):
         done = run(program, *option, "--dot", *paths)
         expect(f"{option} --dot: status", done.returncode, 0)
         expect(f"{option} --dot: a graph", done.stdout.startswith(b"digraph"), True)
+    check_shown(program, os.path.join(folder.encode(), HOSTILE))
     many = [paths[-1]] * 60
     expect("too much for a buffer: status", run(program, *many).returncode, 1)
     expect("too much for a buffer: reason", b"--parallel" in run(program, *many).stderr, True)
@@ -114,6 +129,10 @@ def check_largehash(program, folder):
         expect(f"digest of {size} bytes", done.stdout.split()[0].decode(),
                hashlib.sha256(data).hexdigest())
     check_full(program, path)
+    hostile = os.path.join(folder.encode(), HOSTILE)
+    check_shown(program, hostile)
+    os.rename(path, hostile)
+    check_shown(program, hostile)
     done = run(program, os.path.join(folder, "none"))
     expect("status for a missing file", done.returncode, 1)
     expect("a reason for it", b"No such file" in done.stderr, True)
@@ -137,6 +156,10 @@ def check_epoll_loop(program, folder):
     expect("number of lines", len(lines), len(paths))
     expect("lines", set(lines), wanted)
     check_full(program, paths[1])
+    hostile = os.path.join(folder.encode(), HOSTILE)
+    check_shown(program, hostile)
+    os.rename(paths[0], hostile)
+    check_shown(program, hostile)
     done = run(program, paths[1], os.path.join(folder, "none"))
     expect("status with a missing file", done.returncode, 1)
     expect("its other file", done.stdout.decode().splitlines(), [f"{paths[1]}: 100 bytes"])

@@ -94,6 +94,11 @@ def failures(folder):
             said.add(done.stderr.replace(os.path.basename(program), "copy"))
         expect(f"{args}: different words", len(said), 1)
     expect("the source", content(source), b"some text")
+    # A name does not command the terminal.
+    for program in PROGRAMS:
+        done = run(program, os.path.join(folder, "a\x1b[31m\nb"), other)
+        expect(f"{program}: '{done.stderr}'", (done.stderr.count("a\\033[31m\\012b'"), done.stderr.count("\n")),
+               (1, 1))
 
 
 def bad_days(folder):

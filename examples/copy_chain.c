@@ -3,6 +3,8 @@
  * Copies a file with a chain: the whole copy is one sending, and one wait. copy_task.c does the same
  * as straight-line code.
  */
+#include "shown.h"
+
 #include <asys/asys.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -109,7 +111,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < STEPS; i++) {
 		if (result[i] < 0) {
 			fprintf(stderr, "copy_chain: cannot %s '%s': %s\n", steps[i].verb,
-				argv[1 + steps[i].file], strerror((int)-result[i]));
+				shown(argv[1 + steps[i].file]), strerror((int)-result[i]));
 			break;
 		}
 	}

@@ -3,6 +3,8 @@
  * Copies a file with a task: straight-line code that waits without a thread or a stack of its own.
  * copy_chain.c does the same as a chain.
  */
+#include "shown.h"
+
 #include <asys/asys.h>
 #include <asys/task.h>
 #include <errno.h>
@@ -110,7 +112,7 @@ int main(int argc, char **argv)
 	if (err < 0)
 		fprintf(stderr, "copy_task: %s\n", asys_message());
 	else if (c.task.outcome < 0)
-		fprintf(stderr, "copy_task: cannot %s '%s': %s\n", c.verb, c.path[c.file],
+		fprintf(stderr, "copy_task: cannot %s '%s': %s\n", c.verb, shown(c.path[c.file]),
 			strerror((int)-c.task.outcome));
 	return err < 0 || c.task.outcome < 0;
 }

@@ -16,6 +16,7 @@
  * folders on the way down, with their neighbours), and one for each file with several links.
  */
 #include "copytree.h"
+#include "shown.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -481,8 +482,8 @@ static int copy_all(void)
 	}
 	progress(true);
 	if (copy_facts.lost_attributes)
-		fprintf(stderr, "copytree: '%s' did not take %llu extended attributes\n", w.to,
-			(unsigned long long)copy_facts.lost_attributes);
+		fprintf(stderr, "copytree: '%s' did not take %llu extended attributes\n",
+			shown(w.to), (unsigned long long)copy_facts.lost_attributes);
 	return copy_facts.errors > 0;
 }
 

@@ -6,6 +6,7 @@
  * folder stays open, so that there always is one.
  */
 #include "copytree.h"
+#include "shown.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +58,7 @@ static void print_path(const struct folder *f)
 {
 	if (f->parent)
 		print_path(f->parent);
-	fprintf(stderr, "%s%s", f->parent ? "/" : "", f->name);
+	fprintf(stderr, "%s%s", f->parent ? "/" : "", shown(f->name));
 }
 
 void folder_report(const struct folder *f, const char *name, const char *what, int64_t err)
@@ -65,7 +66,8 @@ void folder_report(const struct folder *f, const char *name, const char *what, i
 	copy_facts.errors++;
 	fprintf(stderr, "copytree: %s '", what);
 	print_path(f);
-	fprintf(stderr, "%s%s': %s\n", name ? "/" : "", name ? name : "", strerror((int)-err));
+	fprintf(stderr, "%s%s': %s\n", name ? "/" : "", name ? shown(name) : "",
+		strerror((int)-err));
 }
 
 struct folder *folder_new(struct folder *parent, const char *name)

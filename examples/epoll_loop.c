@@ -3,6 +3,8 @@
  * A queue in somebody else's event loop: asys_queue_fd polls readable when there are events. The
  * loop below also serves a timer, as any loop serves other things; it prints each file's size.
  */
+#include "shown.h"
+
 #include <asys/asys.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +34,7 @@ static int take_events(struct asys_queue *q, char **names, int *left)
 	int failures = 0;
 
 	while (asys_queue_get(q, &event) == 1) {
-		const char *name = names[event.user];
+		const char *name = shown(names[event.user]);
 
 		--*left;
 		if (event.result < 0) {

@@ -4,6 +4,8 @@
  * the chain says so: the two steps do not name each other, so they may run at once, and do where
  * reading takes time. A file that is in memory already is read faster than another thread could be told.
  */
+#include "shown.h"
+
 #include <asys/asys.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -89,12 +91,13 @@ int main(int argc, char **argv)
 		err = -EIO;
 	EVP_MD_CTX_free(context);
 	if (err < 0) {
-		fprintf(stderr, "largehash: cannot hash '%s': %s\n", argv[1], strerror((int)-err));
+		fprintf(stderr, "largehash: cannot hash '%s': %s\n", shown(argv[1]),
+			strerror((int)-err));
 		return 1;
 	}
 	for (unsigned i = 0; i < length; i++)
 		printf("%02x", digest[i]);
-	printf("  %s\n", argv[1]);
+	printf("  %s\n", shown(argv[1]));
 	if (fflush(stdout) != 0) {
 		fprintf(stderr, "largehash: cannot write: %s\n", strerror(errno));
 		return 1;

@@ -35,6 +35,11 @@ def run(program, *args, **more):
                           timeout=120, **more)
 
 
+def shown(path):
+    """As the program prints it in the locale C."""
+    return b"".join(b"\\%03o" % byte if byte < 32 or byte > 126 else bytes([byte]) for byte in path)
+
+
 # A tree of everything
 
 def acl(*entries):
@@ -382,12 +387,30 @@ def check_inherited(program, folder):
 def check_usage(program, folder):
     check("--help", run(program, "--help").returncode == 0)
     check("no arguments", run(program).returncode == 2)
+    done = run(program, folder, f"{folder}/no_queue", env={**os.environ, "ASYS_ENGINE": "none"})
+    check(f"no queue: {done.stderr}", done.returncode == 1 and b"ASYS_ENGINE=none" in done.stderr)
     os.mkdir(f"{folder}/there")
     for source, copy, why in (("none", "x", b"No such file"), ("there", "none/x", b"No such file"),
                               ("there", "there", b"File exists")):
         done = run(program, f"{folder}/{source}", f"{folder}/{copy}")
         check(f"{source} to {copy}: {done.returncode} {done.stderr}",
               done.returncode == 1 and why in done.stderr and source.encode() in done.stderr)
+
+
+def check_shown(program, folder):
+    """Names do not command the terminal: that of the folder, of one in it, of a file."""
+    hostile = b"a\x1b[31m\n\xc2\x9b\xff"
+    top = folder.encode() + b"/" + hostile
+    os.makedirs(top + b"/" + hostile)
+    write(top + b"/" + hostile + b"/" + hostile, b"f")
+    small = lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+                     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
+    for args in ((top + b"none", folder.encode() + b"/copy1"), (top, folder.encode() + b"/copy2/x"),
+                 (top, folder.encode() + b"/copy3")):
+        done = run(program, *args, preexec_fn=small)
+        check(f"{args}: {done.returncode} {done.stderr}",
+              done.returncode == 1 and shown(hostile) in done.stderr and done.stderr.count(b"\n") == 1 and
+              all(byte >= 32 for byte in done.stderr[:-1]) and b"\xff" not in done.stderr)
 
 
 def check_itself(program, folder):
@@ -498,14 +521,14 @@ def check_faults(program, folder):
     for seed in range(1, 6):
         copy = f"{folder}/faulty_copy{seed}"
         faults = {"ASYS_FAULT": f"seed={seed},rate=20,kinds=eintr+eagain+enospc+eio+short+reorder"}
-        done = run(program, top, copy, env={**os.environ, **faults})
+        done = run(program, top, copy, env={**os.environ, **faults, "LC_ALL": "C"})
         check(f"faults {seed}: {done.returncode} {done.stderr[:300]}",
               done.returncode == (1 if done.stderr else 0))
         failed += done.returncode
         copied = see(copy)[0] if os.path.isdir(copy) else {}
         for path, (seen, _) in source.items():
             parts = path[1:].split(b"/")
-            named = any(os.fsencode(top) + b"/".join([b""] + parts[1:n + 1]) + b"':" in done.stderr
+            named = any(os.fsencode(top) + shown(b"/".join([b""] + parts[1:n + 1])) + b"':" in done.stderr
                         for n in range(len(parts)))
             check(f"faults {seed}: {path[-60:]!r} is neither right nor named",
                   named or (path in copied and copied[path][0] == seen))
@@ -538,7 +561,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="asys-copytree-") as folder:
         os.chmod(folder, 0o755)
         for part in (check_tree, check_claims, check_moving, check_inherited, check_usage,
-                     check_itself, check_descriptors,
+                     check_shown, check_itself, check_descriptors,
                      check_too_large, check_full, check_unreadable, check_faults):
             part(sys.argv[1], folder)
     print(f"{len(failures)} failures")
