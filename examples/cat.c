@@ -2,6 +2,7 @@
 #include <asys/asys.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,8 +15,10 @@ int main(int argc, char **argv)
 	struct asys_queue *q;
 	struct asys_chain *c;
 
-	if (argc != 2 || asys_queue_open(&q, NULL) < 0 || asys_chain_open(&c, NULL) < 0)
+	if (argc != 2 || asys_queue_open(&q, NULL) < 0 || asys_chain_open(&c, NULL) < 0) {
+		fprintf(stderr, "cat: %s\n", argc == 2 ? asys_message() : "name one file");
 		return 2;
+	}
 	asys_id in = asys_openat(c, AT_FDCWD, argv[1], O_RDONLY, 0);
 	asys_chain_loop(asys_after_ok(c, in), UINT32_MAX);
 	asys_id n = asys_read(c, in, buf, sizeof buf); /* in: an argument that is a result */

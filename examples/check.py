@@ -165,8 +165,21 @@ def check_epoll_loop(program, folder):
     expect("its other file", done.stdout.decode().splitlines(), [f"{paths[1]}: 100 bytes"])
 
 
+def check_no_queue(program):
+    """Where no queue can be opened, it says so, and why."""
+    done = run(program, "/dev/null", env={**os.environ, "ASYS_ENGINE": "none"})
+    expect("no queue: failed", done.returncode in (1, 2), True)
+    expect("no queue: output", done.stdout, b"")
+    expect(f"no queue: {done.stderr}", b"ASYS_ENGINE=none" in done.stderr, True)
+    expect("no queue: lines", done.stderr.count(b"\n"), 1)
+    done = run(program)
+    expect("no file: status", done.returncode, 2)
+    expect("no file: lines", done.stderr.count(b"\n") > 0, True)
+
+
 def main():
     program = sys.argv[1]
+    check_no_queue(program)
     with tempfile.TemporaryDirectory() as folder:
         {"cat": check_cat, "chain_cat": check_chain_cat, "largehash": check_largehash,
          "epoll_loop": check_epoll_loop}[os.path.basename(program)](program, folder)

@@ -94,6 +94,11 @@ def failures(folder):
             said.add(done.stderr.replace(os.path.basename(program), "copy"))
         expect(f"{args}: different words", len(said), 1)
     expect("the source", content(source), b"some text")
+    for program in PROGRAMS:
+        done = subprocess.run([program, source, other], env={**os.environ, "ASYS_ENGINE": "none"},
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        expect(f"{program}: no queue: {done.stderr}",
+               (done.returncode, b"ASYS_ENGINE=none" in done.stderr, done.stderr.count(b"\n")), (1, True, 1))
     # A name does not command the terminal.
     for program in PROGRAMS:
         done = run(program, os.path.join(folder, "a\x1b[31m\nb"), other)

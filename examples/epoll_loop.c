@@ -77,14 +77,22 @@ int main(int argc, char **argv)
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	struct asys_queue *q;
-	int failures;
+	int failures, fd;
 
-	if (argc < 2 || argc > FILES_MAX + 1 || epoll < 0 || timer < 0 ||
-	    asys_queue_open(&q, NULL) < 0)
+	if (argc < 2 || argc > FILES_MAX + 1) {
+		fprintf(stderr, "usage: epoll_loop FILE... (at most %d)\n", FILES_MAX);
 		return 2;
-	timerfd_settime(timer, 0, &every, NULL);
-	if (watch(epoll, timer) != 0 || watch(epoll, asys_queue_fd(q)) != 0)
+	}
+	fd = asys_queue_open(&q, NULL) < 0 ? -1 : asys_queue_fd(q);
+	if (fd < 0) {
+		fprintf(stderr, "epoll_loop: %s\n", asys_message());
 		return 2;
+	}
+	if (epoll < 0 || timer < 0 || timerfd_settime(timer, 0, &every, NULL) != 0 ||
+	    watch(epoll, timer) != 0 || watch(epoll, fd) != 0) {
+		perror("epoll_loop: cannot make an event loop");
+		return 2;
+	}
 	for (int i = 0; i < argc - 1; i++)
 		asys_statx(asys_user(q, (uint64_t)i), AT_FDCWD, argv[i + 1], 0, STATX_SIZE,
 			   &infos[i]);

@@ -12,6 +12,7 @@
  * missing all the same, remembered files are given up, and the next client waits for a moment.
  */
 #include "httpd.h"
+#include "shown.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -514,7 +515,7 @@ static int open_queue(void)
 
 static int fail(const char *what, const char *why)
 {
-	fprintf(stderr, "httpd: %s: %s\n", what, why);
+	fprintf(stderr, "httpd: %s: %s\n", shown(what), why);
 	return 1;
 }
 
@@ -549,11 +550,12 @@ int main(int argc, char **argv)
 		return fail(argv[optind], strerror(errno));
 	if (make_connections() < 0)
 		return fail("connections", "no memory, or no descriptors");
+	/* Before it says where it listens. */
+	if (open_queue() < 0)
+		return fail("queue", asys_message());
 	if (listen_at(address, port) < 0)
 		return fail(address, strerror(errno));
-	err = open_queue();
-	if (!err)
-		err = serve();
+	err = serve();
 	if (err)
 		fail("queue", asys_message());
 	asys_queue_close(s.q); /* ends all connections */

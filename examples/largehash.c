@@ -47,7 +47,7 @@ static void build(struct asys_chain *c)
 	asys_chain_end(c);
 }
 
-/* 0 or -errno. */
+/* 0 or -errno; above 0: asys_message tells why. */
 static int64_t hash_path(const char *path, EVP_MD_CTX *context)
 {
 	struct asys_chain *c = NULL;
@@ -70,7 +70,7 @@ static int64_t hash_path(const char *path, EVP_MD_CTX *context)
 	}
 	asys_chain_close(c);
 	asys_queue_close(q);
-	return err ? err : event.result;
+	return err ? 1 : event.result;
 }
 
 int main(int argc, char **argv)
@@ -90,6 +90,10 @@ int main(int argc, char **argv)
 	if (!err && EVP_DigestFinal_ex(context, digest, &length) != 1)
 		err = -EIO;
 	EVP_MD_CTX_free(context);
+	if (err > 0) {
+		fprintf(stderr, "largehash: %s\n", asys_message());
+		return 1;
+	}
 	if (err < 0) {
 		fprintf(stderr, "largehash: cannot hash '%s': %s\n", shown(argv[1]),
 			strerror((int)-err));

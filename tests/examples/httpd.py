@@ -344,6 +344,10 @@ def check_wrk(port):
 def main():
     program = sys.argv[1]
     check("usage", subprocess.run([program], stderr=subprocess.DEVNULL).returncode == 2)
+    done = subprocess.run([program, "-p", "0", "/"], env={**os.environ, "ASYS_ENGINE": "none"},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    check(f"no queue: {done.stdout + done.stderr}",
+          (done.returncode, done.stdout) == (1, b"") and b"ASYS_ENGINE=none" in done.stderr)
     check("no folder", subprocess.run([program, "/none"], stderr=subprocess.DEVNULL).returncode == 1)
     with tempfile.TemporaryDirectory(prefix="asys-httpd-") as folder:
         top = make_files(folder)
