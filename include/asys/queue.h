@@ -51,12 +51,15 @@ enum asys_engine {
 
 /* How to open a queue. Start from asys_queue_options_init and change what you need. */
 struct asys_queue_options {
-	uint32_t size;	 /* sizeof(struct asys_queue_options), set by _init */
-	uint32_t depth;	 /* calls in flight, 1..ASYS_DEPTH_MAX, rounded up to a power of two; 256 */
-	uint32_t engine; /* enum asys_engine; AUTO. The environment's ASYS_ENGINE overrides it */
-	uint32_t flags;	 /* ASYS_QUEUE_... */
+	uint32_t size; /* sizeof(struct asys_queue_options), set by _init */
+	uint32_t
+		depth; /* calls in flight, 1..ASYS_DEPTH_MAX, rounded up to a power of two, >= 2; 256 */
+	uint32_t engine;  /* enum asys_engine; AUTO. The environment's ASYS_ENGINE overrides it */
+	uint32_t flags;	  /* ASYS_QUEUE_... */
 	uint32_t threads; /* system call threads at most, 1..ASYS_THREADS_MAX; 12 */
-	uint32_t cores; /* cores to keep busy, the waiter's included; 0: all this thread may use */
+	uint32_t
+		cores; /* cores to keep busy, the waiter's included, 0..1024; 0, and more than these: all
+			 * that the process may use, as its first queue found it */
 	uint32_t spin_ns;  /* how long a sleeper spins first, 0..ASYS_SPIN_MAX_NS; 50000, and less
 			   * where spinning was in vain; without effect when cores is 1 */
 	int32_t signal;	   /* real-time signal that cancels a blocked call; 0: SIGRTMAX - 3, or the

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@ BAD(flags, flags, ASYS_QUEUE_FLAGS + 1)
 BAD(flags_all, flags, UINT32_MAX)
 BAD(threads_zero, threads, 0)
 BAD(threads_huge, threads, ASYS_THREADS_MAX + 1)
+BAD(cores, cores, CPU_SETSIZE + 1)
+BAD(cores_all, cores, UINT32_MAX)
 BAD(spin, spin_ns, ASYS_SPIN_MAX_NS + 1)
 BAD(signal_low, signal, SIGUSR1)
 BAD(signal_negative, signal, -1)
@@ -55,6 +58,8 @@ static const struct bad bads[] = {
 	{ "flag", spoil_flags_all },
 	{ "threads", spoil_threads_zero },
 	{ "threads", spoil_threads_huge },
+	{ "cores", spoil_cores },
+	{ "cores", spoil_cores_all },
 	{ "spin", spoil_spin },
 	{ "signal", spoil_signal_low },
 	{ "signal", spoil_signal_negative },
