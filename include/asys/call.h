@@ -33,8 +33,10 @@ ASYS_API struct asys_queue *asys_deadline(struct asys_queue *queue, uint64_t whe
 ASYS_API struct asys_queue *asys_high(struct asys_queue *queue);
 ASYS_API struct asys_queue *asys_low(struct asys_queue *queue);
 
-/* No event unless the call fails. Its id is stale as soon as it has succeeded: what depends on it must
- * be sent before it can have, which is before the next flush, get or wait. */
+/* No event unless the call fails. Its id is stale as soon as it has succeeded, so a call that depends on
+ * it is sent before that can be: in a private queue before the next flush, get or wait, and before
+ * sending into a full queue, which runs calls too. In a queue that is shared, or has a driver, it may
+ * be before the next line of the program: let nothing depend on a quiet call there. */
 ASYS_API struct asys_queue *asys_quiet(struct asys_queue *queue);
 
 /* The word that the event hands back. */

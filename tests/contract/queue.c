@@ -258,6 +258,30 @@ static void test_quiet_as_argument(void **state)
 	close(fd);
 }
 
+/* Until the queue is driven, which is nobody's but the client's to do. */
+static void test_quiet_until_driven(void **state)
+{
+	struct asys_queue *q;
+	asys_id end, copy, late;
+	int fd;
+
+	(void)state;
+	private_or_skip("others drive the queue");
+	fd = memory_file();
+	q = open_queue();
+	end = submit(asys_quiet(q), SYS_lseek, fd, 123, SEEK_SET);
+	for (unsigned i = 0; i < 100; i++)
+		submit(q, SYS_getppid, 0);
+	sleep_ms(2);
+	copy = submit_refs(q, SYS_lseek, ASYS_CALL_REF(1), fd, end.value, SEEK_SET);
+	check_eq(result_of(q, copy), 123);
+	check_eq(asys_queue_barrier(q), 0);
+	late = submit_refs(q, SYS_lseek, ASYS_CALL_REF(1), fd, end.value, SEEK_SET);
+	check_eq(result_of(q, late), -ESTALE);
+	asys_queue_close(q);
+	close(fd);
+}
+
 static void test_flags(void **state)
 {
 	struct asys_queue *q = open_queue();
@@ -410,6 +434,7 @@ int main(int argc, char **argv)
 		contract(test_pending),
 		contract(test_quiet),
 		contract(test_quiet_as_argument),
+		contract(test_quiet_until_driven),
 		contract(test_flags),
 		contract(test_modifiers_end),
 		contract(test_two_queues),
