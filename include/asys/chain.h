@@ -56,7 +56,7 @@
 #include <asys/call.h>
 #include <asys/syscalls.h>
 #include <stdbool.h>
-#include <stdio.h>
+#include <stdio.h> /* FILE, for asys_chain_dot: C has no way to declare it alone */
 
 #ifdef __cplusplus
 extern "C" {
