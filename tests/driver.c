@@ -174,6 +174,8 @@ static size_t find(const struct drive *d, int64_t id)
 	return k;
 }
 
+void (*driver_moved)(void);
+
 /* Takes what is there, as a loop does after the descriptor polled. 0 or -errno. Without the lock. */
 static int pull(struct drive *d)
 {
@@ -187,8 +189,11 @@ static int pull(struct drive *d)
 		got = asys_queue_get(d->queue, &event);
 		pthread_mutex_lock(&d->lock);
 		d->pulling--;
-		if (got == 1)
+		if (got == 1) {
 			keep(d, &event);
+			if (driver_moved)
+				driver_moved();
+		}
 		poke(d);
 		pthread_mutex_unlock(&d->lock);
 	} while (got == 1);

@@ -23,6 +23,9 @@
 /* "wait", "fd", "thread" or "shared". */
 bool driver_is(const char *name);
 
+/* Called for each event that a loop gets, if it is set: a test may wait for a hundred thousand at once. */
+extern void (*driver_moved)(void);
+
 int driver_open(struct asys_queue **ret_queue, const struct asys_queue_options *given);
 void driver_close(struct asys_queue *queue);
 int driver_get(struct asys_queue *queue, struct asys_event *ret_event);

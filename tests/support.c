@@ -140,6 +140,7 @@ int run_group(const struct CMUnitTest *tests, size_t count, int argc, char **arg
 
 	group_pid = getpid();
 	group_tid = gettid();
+	driver_moved = progress;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sigaction(SIGALRM, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);

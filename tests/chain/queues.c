@@ -242,6 +242,8 @@ static void test_submitted_together(void **state)
 	if (after.by_engine[ASYS_ENGINE_URING] == before.by_engine[ASYS_ENGINE_URING])
 		skip_because("another engine than io_uring waits here");
 	uncollected_or_skip("a loop of the program's own arms the descriptor each time");
+	if (driver_is("thread"))
+		skip_because("the driver begins with the first before the last is sent");
 	check(after.traps - before.traps <= SENDINGS / 8);
 }
 
