@@ -93,13 +93,13 @@ static void test_one_result_many_uses(void **state)
 {
 	struct asys_queue *q = open_queue();
 	int fd = memory_file();
-	asys_id seven = give(q, fd, 7), id;
-
-	(void)state;
-	/* twice in one call: pread of 7 bytes at offset 7 */
+	asys_id seven, id;
 	char buf[8];
 
+	(void)state;
 	check_eq(write(fd, "0123456789abcdef", 16), 16);
+	seven = give(q, fd, 7);
+	/* twice in one call: pread of 7 bytes at offset 7 */
 	id = submit_refs(q, SYS_pread64, REF(2) | REF(3), fd, buf, seven.value, seven.value);
 	check_eq(result_of(q, id), 7);
 	check(!memcmp(buf, "789abcd", 7));
