@@ -26,7 +26,7 @@ struct thread {
 	bool exists;
 };
 
-static struct thread peer, helper, plain;
+static struct thread peer, helper, plain, beside;
 
 static struct {
 	const struct program *program;
@@ -94,6 +94,16 @@ void helper_join(void)
 	thread_join(&helper);
 }
 
+void beside_start(void (*fn)(void *arg), void *arg)
+{
+	thread_start(&beside, fn, arg);
+}
+
+void beside_join(void)
+{
+	thread_join(&beside);
+}
+
 void plain_start(void (*fn)(void *arg), void *arg)
 {
 	thread_start(&plain, fn, arg);
@@ -109,6 +119,7 @@ void peer_forget(void)
 	peer.exists = false;
 	helper.exists = false;
 	plain.exists = false;
+	beside.exists = false;
 	now.running = false;
 }
 

@@ -94,10 +94,10 @@ static void run_here(void *arg)
 	peer_start(program, run);
 	world_limit(program, true);
 	if (others)
-		helper_start(make_others, arg);
+		beside_start(make_others, arg);
 	make_calls(both, false);
 	if (others)
-		helper_join();
+		beside_join();
 	world_limit(program, false);
 	peer_stop();
 	close_results(program, run);

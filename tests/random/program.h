@@ -264,10 +264,16 @@ void program_layout(struct program *program);
 void program_print(const struct program *program);
 
 /* world.c */
-void world_begin(void); /* once */
-void world_end(void);
-/* Removes what a run that did not end left in the folder. */
-void world_clean(void);
+/* How a process ends that cannot make a world; what it was to run is neither right nor wrong. */
+enum { WORLD_EXIT = 4 };
+void world_stop(const char *what) __attribute__((noreturn));
+/* Once: a folder for all worlds, signals, memory; then in each process a world of its own. */
+void world_prepare(void);
+void world_begin(unsigned number);
+void world_end(unsigned worlds);
+/* Removes what a run that did not end left in a world's folder. */
+void world_clean(unsigned number);
+void world_clean_own(void);
 const char *text_of(uint64_t number);
 uint64_t bad_address(uint64_t number);
 /* Where memory ends: 0, of what calls write; 1, of what they read. */
@@ -301,12 +307,15 @@ bool op_decided(const struct program *program, const struct run *run, unsigned o
 void peer_start(const struct program *program, struct run *run);
 /* Does at once what is left to feed, and is over. */
 void peer_stop(void);
-/* Runs fn in a second thread; helper_join waits for its end. */
+/* Runs fn in a second thread that drives a queue; helper_join waits for its end. */
 void helper_start(void (*fn)(void *arg), void *arg);
 void helper_join(void);
-/* A third one, in which the plain run is. */
+/* Two in which the plain run is. No queue is ever used in these: the kernel interrupts what blocks in a
+ * thread that has used a ring, also when that ring is long closed (docs/LIMITS.md). */
 void plain_start(void (*fn)(void *arg), void *arg);
 void plain_join(void);
+void beside_start(void (*fn)(void *arg), void *arg);
+void beside_join(void);
 
 /* queued.c */
 void queued_run(struct asys_queue *queue, const struct way *way, const struct program *program,
@@ -340,6 +349,10 @@ void peer_forget(void);
  * closed where it must not be used again. */
 const char *try_program(struct asys_queue **queue, const struct way *way,
 			const struct program *program);
+/* What the calls of the last one gave. */
+void try_print(const struct program *program);
+/* What try_program says when nothing can be said about the queue. */
+#define TOO_LONG "the plain run takes too long"
 void way_choose(struct way *way, uint64_t number, int driver);
 bool way_calm(const struct way *way);
 

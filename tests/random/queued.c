@@ -40,7 +40,8 @@ static void end_without_event(unsigned i, int64_t result)
 	now.run->result[i] = result;
 	now.run->events[i] = 1;
 	now.ended[i] = true;
-	now.left--;
+	if (!now.program->op[i].quiet)
+		now.left--;
 }
 
 static void send_op(unsigned i)

@@ -48,11 +48,28 @@ static void close_queue(struct asys_queue **queue)
 	*queue = NULL;
 }
 
+static struct run queued, plain;
+
+/* What each call gave, both ways: beside the listing, it shows where the two part. */
+void try_print(const struct program *program)
+{
+	for (unsigned i = 0; i < program->ops; i++) {
+		if (program->op[i].dropped)
+			continue;
+		printf("  %2u gave %lld", i, (long long)queued.result[i]);
+		if (queued.late[i])
+			printf(" (has not ended)");
+		else if (!queued.events[i])
+			printf(" (no event)");
+		printf(", plainly %lld\n", (long long)plain.result[i]);
+	}
+}
+
 const char *try_program(struct asys_queue **queue, const struct way *way,
 			const struct program *program)
 {
-	static struct run queued, plain;
 	const char *found;
+	bool late;
 
 	if (!queued.arena) {
 		queued.arena = malloc(ARENA_SIZE);
@@ -65,15 +82,18 @@ const char *try_program(struct asys_queue **queue, const struct way *way,
 	guard_begin();
 	queued_run(*queue, way, program, &queued);
 	guard_end();
+	late = guard_late();
 	/* Calls that have not ended still use memory and descriptors. */
-	if (guard_late())
+	if (late)
 		close_queue(queue);
 	guard_begin();
 	plain_run(program, &queued, &plain);
 	guard_end();
 	if (guard_late())
-		return "the plain run takes too long";
+		return TOO_LONG;
 	found = compare(program, &queued, &plain);
+	if (!found && late)
+		found = "every call has ended as it should, but only when it was interrupted";
 	if (found && *queue)
 		close_queue(queue);
 	return found;

@@ -26,7 +26,7 @@ static const int counted[SIGNALS] = { SIGPIPE, SIGXFSZ, SIGUSR1 };
 static volatile unsigned signal_counts[SIGNALS];
 static unsigned char *pattern_bytes;
 static uint64_t edge[2]; /* where memory ends that may be touched */
-static char folder_path[PATH_MAX];
+static char worlds_path[PATH_MAX - 16], folder_path[PATH_MAX];
 static char object_name[3][OBJECTS_MAX][NAME_MOST];
 static char long_name[400];
 static uint32_t futexes[OBJECTS_MAX];
@@ -37,7 +37,7 @@ static struct rlimit limit_before;
 void world_stop(const char *what)
 {
 	fprintf(stderr, "The world cannot be made: %s: %s\n", what, strerror(errno));
-	_exit(1);
+	_exit(WORLD_EXIT);
 }
 
 uint64_t hash(uint64_t before, const void *bytes, size_t size)
@@ -96,6 +96,11 @@ static void signals_begin(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
+static void world_path(unsigned number)
+{
+	snprintf(folder_path, sizeof(folder_path), "%s/%u", worlds_path, number);
+}
+
 /* Memory, and after it as much that cannot be touched. */
 static uint64_t edge_begin(void)
 {
@@ -124,32 +129,45 @@ static void memory_begin(void)
 	}
 }
 
-void world_begin(void)
+void world_prepare(void)
 {
 	static const char *const prefix[3] = { "fifo", "file", "dir" };
 	const char *place = access("/dev/shm", W_OK) ? getenv("TMPDIR") : "/dev/shm";
-	int fd;
 
-	snprintf(folder_path, sizeof(folder_path), "%s/asys-random-XXXXXX", place ? place : "/tmp");
-	if (!mkdtemp(folder_path))
-		world_stop(folder_path);
-	/* What whoever started this left open there belongs to nobody here. */
-	for (fd = FD_FIRST; fd < FD_FOLDER + 8; fd++)
-		close(fd);
-	fd = open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	world_place(fd, FD_FOLDER);
+	snprintf(worlds_path, sizeof(worlds_path), "%s/asys-random-XXXXXX", place ? place : "/tmp");
+	if (!mkdtemp(worlds_path))
+		world_stop(worlds_path);
 	for (unsigned k = 0; k < 3; k++)
 		for (unsigned i = 0; i < OBJECTS_MAX; i++)
 			snprintf(object_name[k][i], NAME_MOST, "%s%u", prefix[k], i);
 	memset(long_name, 'n', sizeof(long_name) - 1);
-	signals_begin();
 	memory_begin();
+}
+
+/* The working folder is the world's too: a name that a wrong descriptor makes relative to it stays
+ * there and is found, wherever this was started. */
+void world_begin(unsigned number)
+{
+	world_path(number);
+	if (mkdir(folder_path, 0700) && errno != EEXIST)
+		world_stop(folder_path);
+	/* What whoever started this left open there belongs to nobody here. */
+	for (int fd = FD_FIRST; fd < FD_FOLDER + 8; fd++)
+		close(fd);
+	world_place(open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), FD_FOLDER);
+	if (chdir(folder_path))
+		world_stop(folder_path);
+	signals_begin();
 	world_sockets_begin();
 }
 
-void world_end(void)
+void world_end(unsigned worlds)
 {
-	rmdir(folder_path);
+	for (unsigned k = 0; k < worlds; k++) {
+		world_clean(k);
+		rmdir(folder_path);
+	}
+	rmdir(worlds_path);
 }
 
 const unsigned char *pattern(void)
@@ -341,9 +359,18 @@ static uint64_t folder_empty(int folder, unsigned depth)
 	return sum;
 }
 
-void world_clean(void)
+void world_clean_own(void)
 {
-	folder_empty(open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), 2);
+	const int folder = open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (folder >= 0)
+		folder_empty(folder, 2);
+}
+
+void world_clean(unsigned number)
+{
+	world_path(number);
+	world_clean_own();
 }
 
 static bool has_names(const struct program *program)

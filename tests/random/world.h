@@ -5,7 +5,6 @@
 
 #include "program.h"
 
-void world_stop(const char *what) __attribute__((noreturn));
 void world_place(int fd, int number);
 void world_lock(int fd, bool lock);
 /* As hash, but the sum of bytes in several pieces is the one of all at once. */
