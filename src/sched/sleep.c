@@ -182,7 +182,7 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 		return wait_for_sleeper(q, kinds, when_ns);
 	if (timers_next(q) < when_ns)
 		when_ns = timers_next(q);
-	risky = threads_to_watch(q) || (!may_help(q) && threads_offered(q));
+	risky = threads_to_watch(q) || threads_offered(q);
 	if (unlikely(risky) && clock_now() + UNHANG_NS < when_ns)
 		when_ns = clock_now() + UNHANG_NS;
 	q->somebody_sleeps = true;

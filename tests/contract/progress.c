@@ -280,11 +280,47 @@ static void test_beside_a_fifo(void **state)
 	temp_remove(folder);
 }
 
+/* Nor do the two ends of a FIFO miss each other when the thread that was to open one has just left another
+ * open, which was cancelled: each round has a queue of its own, since its threads must be few. */
+static void test_both_ends_after_a_cancelled_open(void **state)
+{
+	char *folder = temp_make(), alone[128], both[128];
+	int64_t in, out;
+
+	(void)state;
+	snprintf(alone, sizeof(alone), "%s/alone", folder);
+	snprintf(both, sizeof(both), "%s/both", folder);
+	check_eq(mkfifo(alone, 0600), 0);
+	check_eq(mkfifo(both, 0600), 0);
+	for (unsigned round = 0; round < 100; round++) {
+		struct asys_queue *q = open_queue();
+
+		for (unsigned k = 0; k < 3; k++) {
+			asys_id first = submit(q, SYS_openat, AT_FDCWD, alone, O_RDONLY);
+			asys_id second = submit(q, SYS_openat, AT_FDCWD, both, O_WRONLY);
+			asys_id third = submit(q, SYS_openat, AT_FDCWD, both, O_RDONLY);
+
+			asys_queue_flush(q);
+			asys_queue_cancel(q, first);
+			check_eq(result_of(q, first), -ECANCELED);
+			out = result_of(q, second);
+			in = result_of(q, third);
+			check(in >= 0 && out >= 0);
+			close((int)in);
+			close((int)out);
+		}
+		asys_queue_close(q);
+		progress();
+	}
+	temp_remove(folder);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		contract(test_private), contract(test_shared),	      contract(test_driver),
-		contract(test_no_help), contract(test_beside_a_fifo),
+		contract(test_private),	      contract(test_shared),
+		contract(test_driver),	      contract(test_no_help),
+		contract(test_beside_a_fifo), contract(test_both_ends_after_a_cancelled_open),
 	};
 
 	return group(tests, argc, argv);
