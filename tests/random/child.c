@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,38 +144,54 @@ static bool goes_on(void)
 	return options.go_on && __atomic_load_n(&shared->failed, __ATOMIC_RELAXED) < options.most;
 }
 
-static void close_queue(struct asys_queue **queue)
+/* The programs of one queue, up to the process's last seed. */
+struct group {
+	bool before[DESCRIPTORS];
+	bool good;
+};
+
+/* In a thread of its own: after a ring was closed, the kernel interrupts what its thread does next
+ * (docs/LIMITS.md), which must not be taken for something that the next queue did. */
+static void *run_group(void *arg)
 {
-	guard_begin();
-	asys_queue_close(*queue);
-	guard_end();
-	*queue = NULL;
+	struct group *group = arg;
+	struct asys_queue *queue = NULL;
+	uint64_t seed;
+
+	world_signals();
+	do {
+		seed = slot->next++;
+		group->good = run_one(seed, &queue);
+	} while ((seed + 1) % PROGRAMS_PER_QUEUE && slot->next < slot->end &&
+		 (group->good || goes_on()));
+	try_close(&queue);
+	group->good = same_descriptors(group->before, seed) && group->good;
+	return NULL;
 }
 
 int child_run(struct shared *all, unsigned number)
 {
-	struct asys_queue *queue = NULL;
-	bool before[DESCRIPTORS];
+	struct group group;
+	pthread_t thread;
+	sigset_t every;
 
 	shared = all;
 	slot = &all->slot[number];
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	world_begin(number);
 	guard_start(options.bound_ms * 1000000);
-	descriptors(before);
+	/* Signals are for the thread that has the queue. */
+	sigfillset(&every);
+	sigprocmask(SIG_SETMASK, &every, NULL);
+	descriptors(group.before);
 	while (slot->next < slot->end || take_seeds()) {
-		const uint64_t seed = slot->next++;
-		bool good = run_one(seed, &queue);
-
-		if ((seed + 1) % PROGRAMS_PER_QUEUE == 0) {
-			close_queue(&queue);
-			good = same_descriptors(before, seed) && good;
-		}
-		if (!good && !goes_on()) {
+		if (pthread_create(&thread, NULL, run_group, &group))
+			world_stop("a thread");
+		pthread_join(thread, NULL);
+		if (!group.good && !goes_on()) {
 			__atomic_store_n(&shared->stop, true, __ATOMIC_RELAXED);
 			return 1;
 		}
 	}
-	close_queue(&queue);
 	return 0;
 }

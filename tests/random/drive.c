@@ -10,6 +10,7 @@
 enum { AT_ONCE = 8 };
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+static bool other_over;
 
 static unsigned left(void)
 {
@@ -136,13 +137,20 @@ static void drive_fd(bool flush)
 	}
 }
 
+/* Quiet calls bring no event, but those of class home run only in the thread that sent them, and in the
+ * stepped way that is whoever took the event before: each thread drives until nothing is in flight. */
+static bool drives_on(void)
+{
+	return !guard_late() && (left() || asys_queue_pending(now.queue));
+}
+
 static void drive_many_too(void *arg)
 {
 	struct asys_event event;
 
 	(void)arg;
 	guard_second(true);
-	while (goes_on()) {
+	while (drives_on()) {
 		const int n = asys_queue_get_many(now.queue, &event, 1, 1, ASYS_FOREVER);
 
 		if (n == 1)
@@ -151,6 +159,7 @@ static void drive_many_too(void *arg)
 			sched_yield();
 	}
 	guard_second(false);
+	__atomic_store_n(&other_over, true, __ATOMIC_RELEASE);
 }
 
 /* Every second call of those that bring an event; calls of class home run in the thread that sent
@@ -179,14 +188,17 @@ static void drive_shared(void)
 {
 	struct asys_event event;
 
+	other_over = false;
 	helper_start(drive_many_too, NULL);
-	while (goes_on()) {
+	/* While the other one waits for what only this one can bring, it must not leave. */
+	while (drives_on() || !__atomic_load_n(&other_over, __ATOMIC_ACQUIRE)) {
 		const int n = asys_queue_get_many(now.queue, &event, 1, 1, 1000000);
 
 		if (n == 1)
 			take(&event);
+		else if (!n)
+			sched_yield();
 	}
-	/* The other one may wait for the neighbour, who is not sent again. */
 	helper_join();
 }
 

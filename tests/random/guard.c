@@ -34,7 +34,7 @@ static void *look(void *arg)
 			continue;
 		since = asys_now() - ends;
 		__atomic_store_n(&late, true, __ATOMIC_RELEASE);
-		tgkill(getpid(), first, SIGALRM);
+		tgkill(getpid(), __atomic_load_n(&first, __ATOMIC_ACQUIRE), SIGALRM);
 		other = __atomic_load_n(&second, __ATOMIC_ACQUIRE);
 		if (other)
 			tgkill(getpid(), other, SIGALRM);
@@ -57,7 +57,6 @@ void guard_start(uint64_t bound_ns)
 	bound = bound_ns;
 	ends_at = 0;
 	second = 0;
-	first = gettid();
 	sigaction(SIGALRM, &action, NULL);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -69,6 +68,7 @@ void guard_start(uint64_t bound_ns)
 
 void guard_begin(void)
 {
+	__atomic_store_n(&first, gettid(), __ATOMIC_RELEASE);
 	__atomic_store_n(&late, false, __ATOMIC_RELEASE);
 	__atomic_store_n(&ends_at, asys_now() + bound, __ATOMIC_RELEASE);
 }

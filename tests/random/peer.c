@@ -21,6 +21,7 @@
 
 struct thread {
 	sem_t go, over;
+	pthread_t id;
 	void (*fn)(void *arg);
 	void *arg;
 	bool exists;
@@ -48,16 +49,16 @@ static void *thread_main(void *arg)
 	for (;;) {
 		while (sem_wait(&t->go))
 			;
+		if (!t->fn)
+			return NULL;
 		t->fn(t->arg);
 		sem_post(&t->over);
 	}
-	return NULL;
 }
 
 /* They take no signal of the process: those are for the thread that waits. */
 static void thread_start(struct thread *t, void (*fn)(void *arg), void *arg)
 {
-	pthread_t thread;
 	sigset_t all, before;
 
 	if (!t->exists) {
@@ -68,7 +69,7 @@ static void thread_start(struct thread *t, void (*fn)(void *arg), void *arg)
 		sigdelset(&all, SIGXFSZ);
 		sigdelset(&all, SIGALRM);
 		pthread_sigmask(SIG_SETMASK, &all, &before);
-		if (pthread_create(&thread, NULL, thread_main, t))
+		if (pthread_create(&t->id, NULL, thread_main, t))
 			world_stop("a thread");
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
 		t->exists = true;
@@ -84,6 +85,16 @@ static void thread_join(struct thread *t)
 		;
 }
 
+static void thread_end(struct thread *t)
+{
+	if (!t->exists)
+		return;
+	t->fn = NULL;
+	sem_post(&t->go);
+	pthread_join(t->id, NULL);
+	t->exists = false;
+}
+
 void helper_start(void (*fn)(void *arg), void *arg)
 {
 	thread_start(&helper, fn, arg);
@@ -92,6 +103,11 @@ void helper_start(void (*fn)(void *arg), void *arg)
 void helper_join(void)
 {
 	thread_join(&helper);
+}
+
+void helper_end(void)
+{
+	thread_end(&helper);
 }
 
 void beside_start(void (*fn)(void *arg), void *arg)

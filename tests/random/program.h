@@ -270,6 +270,8 @@ void world_stop(const char *what) __attribute__((noreturn));
 /* Once: a folder for all worlds, signals, memory; then in each process a world of its own. */
 void world_prepare(void);
 void world_begin(unsigned number);
+/* Which of them a thread takes that has a queue. */
+void world_signals(void);
 void world_end(unsigned worlds);
 /* Removes what a run that did not end left in a world's folder. */
 void world_clean(unsigned number);
@@ -310,6 +312,8 @@ void peer_stop(void);
 /* Runs fn in a second thread that drives a queue; helper_join waits for its end. */
 void helper_start(void (*fn)(void *arg), void *arg);
 void helper_join(void);
+/* Before its queue is closed: the next one gets another thread. */
+void helper_end(void);
 /* Two in which the plain run is. No queue is ever used in these: the kernel interrupts what blocks in a
  * thread that has used a ring, also when that ring is long closed (docs/LIMITS.md). */
 void plain_start(void (*fn)(void *arg), void *arg);
@@ -349,6 +353,7 @@ void peer_forget(void);
  * closed where it must not be used again. */
 const char *try_program(struct asys_queue **queue, const struct way *way,
 			const struct program *program);
+void try_close(struct asys_queue **queue);
 /* What the calls of the last one gave. */
 void try_print(const struct program *program);
 /* What try_program says when nothing can be said about the queue. */

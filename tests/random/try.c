@@ -40,8 +40,9 @@ bool way_calm(const struct way *way)
 	return way->options.depth <= SMALL_DEPTH;
 }
 
-static void close_queue(struct asys_queue **queue)
+void try_close(struct asys_queue **queue)
 {
+	helper_end();
 	guard_begin();
 	asys_queue_close(*queue);
 	guard_end();
@@ -85,7 +86,7 @@ const char *try_program(struct asys_queue **queue, const struct way *way,
 	late = guard_late();
 	/* Calls that have not ended still use memory and descriptors. */
 	if (late)
-		close_queue(queue);
+		try_close(queue);
 	guard_begin();
 	plain_run(program, &queued, &plain);
 	guard_end();
@@ -95,6 +96,6 @@ const char *try_program(struct asys_queue **queue, const struct way *way,
 	if (!found && late)
 		found = "every call has ended as it should, but only when it was interrupted";
 	if (found && *queue)
-		close_queue(queue);
+		try_close(queue);
 	return found;
 }

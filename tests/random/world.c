@@ -87,13 +87,18 @@ void signals_await(const struct program *program, const struct run *run)
 static void signals_begin(void)
 {
 	struct sigaction action = { .sa_handler = on_signal };
-	sigset_t set;
 
 	for (unsigned k = 0; k < SIGNALS; k++)
 		sigaction(counted[k], &action, NULL);
+}
+
+void world_signals(void)
+{
+	sigset_t set;
+
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2); /* for signalfd; threads inherit it */
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	pthread_sigmask(SIG_SETMASK, &set, NULL);
 }
 
 static void world_path(unsigned number)
