@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 enum { AT_ONCE = 8 };
 
@@ -111,15 +112,29 @@ static void drive_barrier(void)
 	}
 }
 
+/* Nothing has come: others may have the core, and for longer the longer that lasts. */
+static void let_others(unsigned nothing)
+{
+	const struct timespec little = { 0, 20000 };
+
+	if (nothing < 4)
+		sched_yield();
+	else
+		nanosleep(&little, NULL);
+}
+
 static void drive_poll(void)
 {
 	struct asys_event event;
+	unsigned nothing = 0;
 
 	while (goes_on())
-		if (asys_queue_get(now.queue, &event) == 1)
+		if (asys_queue_get(now.queue, &event) == 1) {
 			take(&event);
-		else
-			sched_yield();
+			nothing = 0;
+		} else {
+			let_others(nothing++);
+		}
 }
 
 static void drive_fd(bool flush)
@@ -156,7 +171,7 @@ static void drive_many_too(void *arg)
 		if (n == 1)
 			take(&event);
 		else
-			sched_yield();
+			let_others(4);
 	}
 	guard_second(false);
 	__atomic_store_n(&other_over, true, __ATOMIC_RELEASE);
@@ -197,7 +212,7 @@ static void drive_shared(void)
 		if (n == 1)
 			take(&event);
 		else if (!n)
-			sched_yield();
+			let_others(4);
 	}
 	helper_join();
 }

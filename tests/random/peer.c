@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { TRY_AGAIN_NS = 20000, PAUSE_MOST_NS = 200000 };
+
 struct thread {
 	sem_t go, over;
 	pthread_t id;
@@ -213,36 +215,46 @@ static bool perform(unsigned k, const struct step *step)
 	return true;
 }
 
-/* Everything that can be done now; returns how many steps are left. */
-static unsigned go_on(bool at_once)
+/* Everything that can be done now. Returns for how long nothing more can be, in nanoseconds; UINT64_MAX
+ * when all is done. */
+static uint64_t go_on(bool at_once)
 {
 	bool held[OBJECTS_MAX] = { false };
 	const uint64_t time = asys_now() - now.began;
-	unsigned left = 0;
+	uint64_t next = UINT64_MAX;
 
 	for (unsigned k = 0; k < now.program->steps; k++) {
 		const struct step *step = &now.program->step[k];
+		const uint64_t at = step->at_us * UINT64_C(1000);
 
-		if (now.done[k] || held[step->object]) {
-			left += !now.done[k];
+		if (now.done[k] || held[step->object])
 			continue;
-		}
-		if (at_once || time >= step->at_us * UINT64_C(1000))
+		if (at_once || time >= at)
 			now.done[k] = perform(k, step);
+		if (now.done[k])
+			continue;
 		/* When all is over, nobody makes room or brings anything any more. */
-		held[step->object] = !now.done[k] && !(at_once && step->kind == P_DRAIN);
-		left += !now.done[k];
+		held[step->object] = !(at_once && step->kind == P_DRAIN);
+		if (time < at)
+			next = at - time < next ? at - time : next;
+		else
+			next = TRY_AGAIN_NS < next ? TRY_AGAIN_NS : next;
 	}
-	return left;
+	return next;
 }
 
+/* Whoever ends the program does not wait longer than a step would have. */
 static void be_peer(void *arg)
 {
-	const struct timespec little = { 0, 20000 };
+	struct timespec pause = { 0, 0 };
+	uint64_t next;
 
 	(void)arg;
-	while (!__atomic_load_n(&now.stop, __ATOMIC_ACQUIRE) && go_on(false))
-		nanosleep(&little, NULL);
+	while (!__atomic_load_n(&now.stop, __ATOMIC_ACQUIRE) &&
+	       (next = go_on(false)) != UINT64_MAX) {
+		pause.tv_nsec = next < PAUSE_MOST_NS ? (long)next : PAUSE_MOST_NS;
+		nanosleep(&pause, NULL);
+	}
 	go_on(true);
 }
 

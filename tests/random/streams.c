@@ -292,7 +292,8 @@ int64_t world_drain(const struct object *object, unsigned i, unsigned end, uint6
 				 most - (uint64_t)total)) > 0) {
 		if (pieces)
 			run->through[i][end] = hash(run->through[i][end], &n, sizeof(n));
-		run->through[i][end] = sum_on(run->through[i][end], buffer, (size_t)n);
+		run->through[i][end] =
+			sum_on(run->through[i][end], run->bytes[i][end], buffer, (size_t)n);
 		run->bytes[i][end] += (uint64_t)n;
 		total += n;
 	}

@@ -51,12 +51,16 @@ uint64_t hash(uint64_t before, const void *bytes, size_t size)
 	return sum;
 }
 
-uint64_t sum_on(uint64_t before, const void *bytes, size_t size)
+/* Each byte counts by its place, so that the sum can be made in any pieces, and many bytes at a time. */
+uint64_t sum_on(uint64_t before, uint64_t place, const void *bytes, size_t size)
 {
 	const unsigned char *p = bytes;
+	uint64_t weight = (2 * place + 1) * UINT64_C(0x9e3779b97f4a7c15);
 
-	for (size_t k = 0; k < size; k++)
-		before = (before ^ p[k]) * 0x100000001b3;
+	for (size_t k = 0; k < size; k++) {
+		before += (p[k] + 1) * (weight ^ weight >> 32);
+		weight += 2 * UINT64_C(0x9e3779b97f4a7c15);
+	}
 	return before;
 }
 

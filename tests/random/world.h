@@ -7,8 +7,8 @@
 
 void world_place(int fd, int number);
 void world_lock(int fd, bool lock);
-/* As hash, but the sum of bytes in several pieces is the one of all at once. */
-uint64_t sum_on(uint64_t before, const void *bytes, size_t size);
+/* As hash, but the sum of bytes in several pieces is the one of all at once; `place` is that of the first. */
+uint64_t sum_on(uint64_t before, uint64_t place, const void *bytes, size_t size);
 
 /* streams.c: everything that has two ends or that one waits for. */
 void world_sockets_begin(void);
