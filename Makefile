@@ -6,6 +6,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 MESON_ARGS ?=
 PROGRAMS ?= 100000
+SEED ?= 1
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: all help setup demo test test-engines test-stress test-random test-programs test-all test-slow bench install format clean
@@ -18,8 +19,8 @@ help:
 	@echo "make              build the library, the command and the examples in $(BUILD)/"
 	@echo "make demo         asynchronous against synchronous, on this machine's own files"
 	@echo "make test         build and run the tests"
-	@echo "make test-stress  the races, a million times"
-	@echo "make test-random  random programs on every engine, through a queue and plainly; PROGRAMS=$(PROGRAMS)"
+	@echo "make test-stress  the races, a million times, and ten million random programs: an hour and a half"
+	@echo "make test-random  random programs on every engine, through a queue and plainly; PROGRAMS=$(PROGRAMS) SEED=$(SEED)"
 	@echo "make test-engines the same tests under each engine, with each driver"
 	@echo "make test-programs  fio, QEMU, sysbench, stress-ng and MariaDB, with asys under them"
 	@echo "make test-all     everything that continuous integration runs (.ci/run)"
@@ -50,18 +51,20 @@ test-engines:
 			--suite contract --no-suite slow --setup $${engine}_$$driver || exit 1; \
 	done; done
 
-# The races a million times: about half an hour.
+# The races a million times: about half an hour. Then random programs, other ones than in .ci/run: two
+# million on each engine, or as many as begin in twelve minutes.
 test-stress:
 	@scripts/setup $(BUILD) build test -- $(MESON_ARGS)
 	@ninja -C $(BUILD) -j $(JOBS)
 	@ASYS_STRESS=1000000 ASYS_TIME=10 meson test -C $(BUILD) --no-rebuild --print-errorlogs \
 		--suite slow --timeout-multiplier 60
+	@tests/random/run $(BUILD)/tests/random/random_programs 2000000 $(BUILD)/random-logs 100000000 720
 
-# Stops at the first program that differs, with its listing; PROGRAMS=2000000 for a long run.
+# Shows each program that differs, and how it is run again; PROGRAMS=2000000 for a long run, SEED for others.
 test-random:
 	@scripts/setup $(BUILD) build test -- $(MESON_ARGS)
 	@ninja -C $(BUILD) -j $(JOBS)
-	@tests/random/run $(BUILD)/tests/random/random_programs $(PROGRAMS) $(BUILD)/random-logs
+	@tests/random/run $(BUILD)/tests/random/random_programs $(PROGRAMS) $(BUILD)/random-logs $(SEED)
 
 # Programs that nobody wrote for asys: a few minutes; on more file systems as root.
 test-programs:

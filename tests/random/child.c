@@ -120,12 +120,31 @@ static bool run_one(uint64_t seed, struct asys_queue **queue)
 	return !found;
 }
 
+/* The next one of the list. */
+static bool take_listed(void)
+{
+	const uint64_t taken = __atomic_fetch_add(&shared->next, 1, __ATOMIC_RELAXED);
+	uint64_t seed;
+
+	if (taken >= (uint64_t)options.seeds * options.rounds ||
+	    __atomic_load_n(&shared->stop, __ATOMIC_RELAXED))
+		return false;
+	seed = options.listed[taken % options.seeds];
+	slot->next = seed - seed % PROGRAMS_PER_QUEUE;
+	slot->end = seed + 1;
+	return true;
+}
+
 /* The next seeds of this process, up to a border of queues; false if there are none any more. */
 static bool take_seeds(void)
 {
 	const uint64_t last = options.seed + options.count;
 	uint64_t first = __atomic_load_n(&shared->next, __ATOMIC_RELAXED), end;
 
+	if (asys_now() > shared->until)
+		return false;
+	if (options.seeds)
+		return take_listed();
 	do {
 		end = (first / SEEDS_AT_ONCE + 1) * SEEDS_AT_ONCE;
 		if (end > last)

@@ -2,8 +2,9 @@
 /*
  * Random programs, through a queue and plainly (program.h).
  *
- *   random_programs [--seed N] [--count N] [--jobs N] [--driver NAME] [--without KIND]... [--with KIND]...
- *                   [--only KIND] [--bound MS] [--print] [--progress] [--go-on [--most N]] | --list
+ *   random_programs [--seed N] [--count N] | [--seeds FILE] [--rounds N] [--jobs N] [--driver NAME]
+ *                   [--without KIND]... [--with KIND]... [--only KIND] [--bound MS] [--seconds N] [--print]
+ *                   [--progress] [--go-on [--most N]] | --list
  *
  * The program of a seed is made from that alone, its queue and the way in which that is driven from an
  * eighth of it. The first that differs is printed, made smaller, and printed again; with --go-on it is
@@ -170,11 +171,16 @@ int main(int argc, char **argv)
 	if (shared == MAP_FAILED)
 		return 1;
 	world_prepare();
-	shared->next = options.seed;
+	shared->next = options.seeds ? 0 : options.seed;
+	options.count *= options.seeds ? options.rounds : 1;
 	began = asys_now();
+	shared->until =
+		options.seconds ? began + options.seconds * UINT64_C(1000000000) : UINT64_MAX;
 	look_after();
 	world_end(options.jobs);
-	printf("seed %llu, %llu programs, %llu failed\n", (unsigned long long)options.seed,
-	       (unsigned long long)shared->programs, (unsigned long long)shared->failed);
-	return shared->failed || shared->programs < options.count ? 1 : 0;
+	printf("seed %llu, %llu programs, %llu failed, %.1f s\n",
+	       (unsigned long long)(options.seeds ? options.listed[0] : options.seed),
+	       (unsigned long long)shared->programs, (unsigned long long)shared->failed,
+	       (double)(asys_now() - began) / 1e9);
+	return shared->failed || (shared->programs < options.count && !options.seconds);
 }

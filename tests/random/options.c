@@ -6,9 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct options options = {
-	.seed = 1, .count = 3000, .bound_ms = 10000, .most = 20, .driver = -1, .jobs = 1
-};
+struct options options = { .seed = 1,
+			   .count = 3000,
+			   .bound_ms = 10000,
+			   .most = 20,
+			   .driver = -1,
+			   .jobs = 1,
+			   .rounds = 1 };
 
 static const char *const modes[] = { "busy", "limit", "cancel" };
 
@@ -58,6 +62,25 @@ static unsigned jobs_of(const char *value)
 	return jobs < 1 ? 1 : jobs > JOBS_MOST ? JOBS_MOST : (unsigned)jobs;
 }
 
+/* A list: a seed on each line, and after it what one likes. */
+static void read_seeds(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char line[256];
+
+	while (file && options.seeds < SEEDS_MOST && fgets(line, sizeof(line), file))
+		if (*line >= '0' && *line <= '9')
+			options.listed[options.seeds++] = strtoull(line, NULL, 10);
+	if (!options.seeds) {
+		fprintf(stderr, "no seeds in %s\n", path);
+		exit(2);
+	}
+	fclose(file);
+	options.count = 0;
+	for (unsigned k = 0; k < options.seeds; k++)
+		options.count += options.listed[k] % PROGRAMS_PER_QUEUE + 1;
+}
+
 static bool take_loop_option(const char *name, const char *value)
 {
 	if (!strcmp(name, "--seed"))
@@ -66,8 +89,14 @@ static bool take_loop_option(const char *name, const char *value)
 		options.count = strtoull(value, NULL, 0);
 	else if (!strcmp(name, "--bound"))
 		options.bound_ms = strtoull(value, NULL, 0);
+	else if (!strcmp(name, "--seconds"))
+		options.seconds = strtoull(value, NULL, 0);
 	else if (!strcmp(name, "--most"))
 		options.most = strtoull(value, NULL, 0);
+	else if (!strcmp(name, "--seeds"))
+		read_seeds(value);
+	else if (!strcmp(name, "--rounds"))
+		options.rounds = (unsigned)strtoul(value, NULL, 0);
 	else if (!strcmp(name, "--jobs"))
 		options.jobs = jobs_of(value);
 	else
@@ -123,8 +152,10 @@ void options_take(int argc, char **argv)
 			continue;
 		}
 		fprintf(stderr,
-			"usage: %s [--seed N] [--count N] [--jobs N] [--driver NAME] "
-			"[--without KIND] [--with KIND] [--only KIND] [--bound MS] [--print] "
+			"usage: %s [--seed N] [--count N] | [--seeds FILE] [--rounds N] [--jobs N] "
+			"[--driver NAME] "
+			"[--without KIND] [--with KIND] [--only KIND] [--bound MS] [--seconds N] "
+			"[--print] "
 			"[--progress] [--go-on [--most N]] | --list\n",
 			argv[0]);
 		exit(2);

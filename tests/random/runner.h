@@ -7,16 +7,21 @@
 
 #include <sys/types.h>
 
-enum { PROGRAMS_PER_QUEUE = 8, JOBS_MOST = 64, SKIPPED = 77 };
+enum { PROGRAMS_PER_QUEUE = 8, JOBS_MOST = 64, SEEDS_MOST = 256, SKIPPED = 77 };
 
 struct options {
 	uint64_t seed, count, without, bound_ms;
-	uint64_t most;	 /* differences after which it ends */
-	int driver;	 /* -1: any */
-	unsigned jobs;	 /* processes side by side */
-	bool print;	 /* every program, before it is run */
-	bool go_on;	 /* after a difference */
-	bool progress;	 /* a line every ten seconds */
+	uint64_t seconds; /* after which no more begin; 0: no limit */
+	uint64_t most;	  /* differences after which it ends */
+	int driver;	  /* -1: any */
+	unsigned jobs;	  /* processes side by side */
+	bool print;	  /* every program, before it is run */
+	bool go_on;	  /* after a difference */
+	bool progress;	  /* a line every ten seconds */
+	unsigned
+		seeds; /* of a list: each is run, with those before it in its queue, `rounds` times */
+	unsigned rounds;
+	uint64_t listed[SEEDS_MOST];
 	char kinds[512]; /* those of the command line that say which programs there are */
 };
 
@@ -31,8 +36,10 @@ struct slot {
 };
 
 struct shared {
-	uint64_t next; /* seeds that nobody has taken yet */
+	uint64_t
+		next; /* the first seed that nobody has taken yet; of a list, how many were taken */
 	uint64_t programs, failed;
+	uint64_t until; /* when `seconds` are over */
 	bool stop;
 	struct slot slot[JOBS_MOST];
 };

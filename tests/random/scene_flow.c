@@ -113,7 +113,7 @@ static void fed_end(struct gen *g)
 /* More than there is room for, and a slow reader: a blocking transfer is whole nevertheless. */
 static void drained(struct gen *g)
 {
-	static const uint32_t sizes[] = { 100, 5000, 70000, 150000, 300000, 800000 };
+	static const uint32_t sizes[] = { 100, 5000, 70000, 150000, 300000, 400000 };
 	const unsigned kind = chance(g, 16) ? O_TCP : stream_kinds[pick(g, 5)];
 	const unsigned o = add_object(g, kind, F_PEER | (chance(g, 2) ? F_SMALL : 0));
 	const unsigned calls = 1 + pick(g, 2);

@@ -2,6 +2,7 @@
 /* Scenes in which nobody else has a part: no call waits, or only for a limit of its own. */
 #include "generate.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <poll.h>
@@ -456,6 +457,24 @@ static void socket_other(struct gen *g, unsigned o)
 	}
 }
 
+/* Shut down for reading, a datagram socket with O_NONBLOCK has nothing (-EAGAIN) plainly and is at its end
+ * (0) in a ring: docs/LIMITS.md. */
+static void shut_down_or_empty(struct gen *g, unsigned first)
+{
+	bool shut = false;
+
+	for (unsigned i = first; i < g->program->ops; i++) {
+		struct op *op = &g->program->op[i];
+
+		shut = shut || op->nr == SYS_shutdown;
+		if (!shut || (op->nr != SYS_read && op->nr != SYS_readv && op->nr != SYS_preadv2 &&
+			      op->nr != SYS_recvfrom && op->nr != SYS_recvmsg))
+			continue;
+		op->has_alternative = true;
+		op->alternative = -EAGAIN;
+	}
+}
+
 static void socket_still(struct gen *g)
 {
 	static const uint8_t kinds[] = {
@@ -470,7 +489,7 @@ static void socket_still(struct gen *g)
 		add_object(g, kind,
 			   chance(g, 12) && kind == O_STREAM ? (unsigned)F_SMALL | F_NONBLOCK_0 :
 							       pick_of(g, flags));
-	const unsigned calls = 1 + pick(g, 4);
+	const unsigned calls = 1 + pick(g, 4), first = g->program->ops;
 	const bool nonblock = g->program->object[o].flags & F_NONBLOCK_0;
 
 	if (kind == O_UDP || kind == O_DGRAM)
@@ -500,6 +519,8 @@ static void socket_still(struct gen *g)
 		if (op && kind != O_STREAM)
 			op->stream = false;
 	}
+	if (nonblock && (kind == O_UDP || kind == O_DGRAM))
+		shut_down_or_empty(g, first);
 }
 
 const struct scene scenes_still[] = {
