@@ -172,7 +172,9 @@ uint32_t any_size(struct gen *g)
 {
 	static const uint32_t sizes[] = { 0, 1, 7, 8, 100, 511, 512, 4095, 4096, 4097, 10000 };
 
-	return pick_of(g, sizes);
+	const uint32_t size = pick_of(g, sizes);
+
+	return g->small && size > 4096 ? 4096 : size;
 }
 
 /* ---- transfers ------------------------------------------------------------------------------ */

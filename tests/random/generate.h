@@ -12,6 +12,7 @@ struct gen {
 	struct random random;
 	int last;    /* the lane's last call, or -1 */
 	bool strict; /* every call of the lane must run: others rely on it */
+	bool small;  /* any_size gives a page at most */
 	bool calm;   /* nothing that waits for a call sent later */
 };
 

@@ -255,10 +255,10 @@ static void give_up(void)
 	for (unsigned k = 0; k < 200; k++) {
 		const int n = asys_queue_get_many(now.queue, &event, 1, 1, 5000000);
 
-		if (!asys_queue_pending(now.queue))
-			break;
 		if (n == 1)
 			queued_take(&event);
+		if (!asys_queue_pending(now.queue))
+			break;
 	}
 	if (asys_queue_pending(now.queue))
 		snprintf(now.run->why, sizeof(now.run->why),

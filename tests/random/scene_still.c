@@ -281,17 +281,14 @@ static void device(struct gen *g)
 
 	g->program->object[o].fill = pick(g, 3);
 	g->program->object[o].open_flags = pick_of(g, modes);
-	for (unsigned k = 0; k < calls; k++) {
-		struct op *op = &g->program->op[g->program->ops];
-
+	/* Above a page, a read of /dev/zero may end where the kernel wants the CPU: docs/LIMITS.md. */
+	g->small = true;
+	for (unsigned k = 0; k < calls; k++)
 		if (chance(g, 2))
 			file_read(g, end_of(o, 0));
 		else
 			file_write(g, end_of(o, 0));
-		/* A read of /dev/zero that may not wait ends where the scheduler wants the CPU. */
-		if (op->nr == SYS_preadv2 && op->arg[5].value == RWF_NOWAIT)
-			op->arg[5].value = 0;
-	}
+	g->small = false;
 }
 
 static void closed(struct gen *g)
