@@ -6,6 +6,7 @@
  */
 #include "context.h"
 
+#include "../common/cancel.h"
 #include "../common/errno.h"
 #include "../common/stats.h"
 #include "numbers.h"
@@ -30,6 +31,7 @@ static int cancel(struct context *ctx, const struct iocb *iocb, bool *ret_flush)
 
 int shim_io_cancel(void *ring, struct iocb *iocb, struct io_event *unused)
 {
+	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 	struct context *ctx;
 	bool flush = false;

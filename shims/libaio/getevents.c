@@ -2,6 +2,7 @@
 /* io_getevents. */
 #include "getevents.h"
 
+#include "../common/cancel.h"
 #include "../common/errno.h"
 #include "../common/stats.h"
 #include "eventfd.h"
@@ -160,6 +161,7 @@ static bool nothing_there(struct context *ctx, const struct timespec *timeout)
 int shim_io_getevents(void *ring, long least, long most, struct io_event *events,
 		      struct timespec *timeout)
 {
+	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 	struct getting get = { .events = events };
 	struct context *ctx = context_enter(ring);

@@ -4,6 +4,7 @@
  * queue or on `news` cannot do that, so this one sleeps in ppoll: on the queue's descriptor, and on an
  * eventfd that is written whenever `news` changes.
  */
+#include "../common/cancel.h"
 #include "../common/errno.h"
 #include "../common/stats.h"
 #include "getevents.h"
@@ -77,6 +78,7 @@ static int get_masked(struct context *ctx, struct getting *get, const sigset_t *
 int shim_io_pgetevents(void *ring, long least, long most, struct io_event *events,
 		       struct timespec *timeout, sigset_t *mask)
 {
+	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 	struct getting get = { .events = events };
 	struct context *ctx;

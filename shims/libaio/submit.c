@@ -12,6 +12,7 @@
 #include "settle.h"
 #include "symbols.h"
 
+#include "../common/cancel.h"
 #include "../common/errno.h"
 
 int submit_now(struct context *ctx, struct operation *op)
@@ -254,6 +255,7 @@ static int submit_all(struct context *ctx, long nr, struct iocb **iocbs)
 
 int shim_io_submit(void *ring, long nr, struct iocb **iocbs)
 {
+	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 	uint64_t begin = shim_submit_begin();
 	struct context *ctx;

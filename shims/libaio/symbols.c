@@ -2,6 +2,7 @@
 /* The exported names of libaio 0.3.113, in all their versions; libaio.map has the list. */
 #include "symbols.h"
 
+#include "../common/cancel.h"
 #include "../common/errno.h"
 #include "../common/stats.h"
 #include "context.h"
@@ -34,6 +35,7 @@ int queue_release_0_1(void *ring);
 EXPORT(setup_0_4, "io_setup@@LIBAIO_0.4");
 int setup_0_4(int events, void **ret_ring)
 {
+	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 
 	shim_count_native(1);
@@ -43,6 +45,7 @@ int setup_0_4(int events, void **ret_ring)
 EXPORT(destroy_0_4, "io_destroy@@LIBAIO_0.4");
 int destroy_0_4(void *ring)
 {
+	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 
 	shim_count_native(1);
