@@ -24,6 +24,13 @@ static int64_t transfer_now(const struct request *r)
 	return n < 0 ? -errno : n;
 }
 
+/* A short read may have met the end of the file, which another one finds as soon. */
+static bool is_cold(const struct request *r, int64_t result)
+{
+	return result == -EAGAIN ||
+	       (result > 0 && !size_may_be_less(r->fd, (uint64_t)r->offset + (uint64_t)result + 1));
+}
+
 /* Of a read. A short one may have come to the end of the file, or of what is in memory: it is done
  * again from its beginning by a call that waits. */
 static enum attempt judge_read(struct context *ctx, struct request *r, int64_t *result)
@@ -74,6 +81,8 @@ static enum attempt judge(struct context *ctx, struct request *r, int64_t *resul
 		r->end = *result < (int64_t)r->bytes;
 	else if (outcome == ATTEMPT_QUEUE && r->kind != FILE_STREAM)
 		r->end = may_meet_end(r);
+	if (outcome == ATTEMPT_QUEUE && !r->write)
+		r->cold = is_cold(r, *result);
 	if (outcome != ATTEMPT_DONE)
 		shim_count_made(1);
 	return outcome;
@@ -95,15 +104,18 @@ static enum attempt try_now(struct context *ctx, struct request *r, int64_t *res
 	*result = transfer_now(r);
 	outcome = judge(ctx, r, result);
 	if (r->kind == FILE_CACHED && !r->write)
-		file_attempted(ctx, r->fd, outcome == ATTEMPT_DONE);
+		file_attempted(ctx, r->fd, outcome != ATTEMPT_FAIL && !r->cold);
 	return outcome;
 }
 
 enum attempt attempt_transfer(struct context *ctx, struct request *r, bool held,
 			      int64_t *ret_result)
 {
-	bool later = held || (!(r->rw_flags & RW_NOWAIT) &&
-			      (r->write || (!r->rw_flags && file_is_cold(ctx, r->fd))));
+	bool later;
+
+	if (!held && !r->write && !r->rw_flags)
+		r->cold = file_is_cold(ctx, r->fd);
+	later = held || r->cold || (r->write && !(r->rw_flags & RW_NOWAIT));
 
 	if (!r->write && !later && file_believed(ctx, r->fd) == FILE_CACHED && !check_area(r)) {
 		enum attempt outcome;

@@ -92,6 +92,7 @@ struct context {
 	atomic_uint active;	  /* accepted and not ended; counted without the lock */
 	atomic_uint writes;	  /* of them; also looked at without the lock */
 	uint32_t held;		  /* of them, not sent yet (order.c) */
+	uint32_t prompt;	  /* of them, those that a visit without waiting looks for */
 	bool unflushed;		  /* something was sent that nobody has flushed */
 	uint32_t sent;
 	uint64_t births; /* operations so far */

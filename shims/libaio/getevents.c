@@ -10,8 +10,12 @@
 #include "settle.h"
 #include "symbols.h"
 
+#include <errno.h>
+
 #define ENDS_AT_ONCE 64u
 #define SECOND_NS 1000000000ull
+#define PATIENCE_NS SECOND_NS
+#define LOOK_AGAIN_NS 1000000u
 /* Always with a limit: without one, a futex goes on after a handler with SA_RESTART, and io_getevents
  * must not. */
 #define LONG_NS (1000000 * SECOND_NS)
@@ -83,10 +87,10 @@ void get_from_queue(struct context *ctx, struct getting *get)
 }
 
 /* The lock is let go while it sleeps. 0 or -EINTR. */
-static int sleep_in_queue(struct context *ctx, struct getting *get, uint64_t left)
+static int sleep_in_queue(struct context *ctx, struct getting *get, unsigned least, uint64_t left)
 {
 	struct asys_event ends[ENDS_AT_ONCE];
-	unsigned most = room(get), least = get->least - get->got;
+	unsigned most = room(get);
 	int n;
 
 	if (ctx->held)
@@ -116,6 +120,48 @@ static int sleep_for_news(struct context *ctx, uint64_t left)
 	return err == -EINTR ? -EINTR : 0;
 }
 
+/* Accepted before `births`: others that still submit cannot keep this thread. Those that are held come after
+ * others of these, or after what is not waited for. */
+static bool prompt_left(const struct context *ctx, uint64_t births)
+{
+	if (!ctx->prompt)
+		return false;
+	for (const struct operation *op = ctx->newest; op; op = op->next)
+		if (op->prompt && !op->blockers && op->born < births)
+			return true;
+	return false;
+}
+
+/* They take longer than a copy does: nobody waits for them like that again. */
+static void forget_prompt(struct context *ctx)
+{
+	for (struct operation *op = ctx->newest; op; op = op->next)
+		op->prompt = false;
+	ctx->prompt = 0;
+}
+
+/* Signals do not end it: the kernel was not waiting either. It looks again now and then, since other
+ * threads may get the events. */
+void get_prompt(struct context *ctx, struct getting *get)
+{
+	uint64_t until_ns = 0, births = ctx->births;
+
+	rent_due(ctx);
+	if (ctx->prompt)
+		until_ns = asys_now() + PATIENCE_NS;
+	while (get->got < get->most && prompt_left(ctx, births) && !atomic_load(&ctx->dead)) {
+		if (!time_left(until_ns)) {
+			forget_prompt(ctx);
+			return;
+		}
+		if (!atomic_load(&ctx->reaping) && ctx->sent)
+			sleep_in_queue(ctx, get, 1, LOOK_AGAIN_NS);
+		else
+			sleep_for_news(ctx, LOOK_AGAIN_NS);
+		get_from_ring(ctx, get);
+	}
+}
+
 /* With the lock. 0, -EINTR, or -EINVAL when the context is being destroyed. */
 static int get_all(struct context *ctx, struct getting *get)
 {
@@ -135,11 +181,13 @@ static int get_all(struct context *ctx, struct getting *get)
 		if (atomic_load(&ctx->dead))
 			return -EINVAL;
 		if (!atomic_load(&ctx->reaping) && ctx->sent)
-			err = sleep_in_queue(ctx, get, left);
+			err = sleep_in_queue(ctx, get, get->least - get->got, left);
 		else
 			err = sleep_for_news(ctx, left);
 		get_from_ring(ctx, get);
 	}
+	if (err != -EINVAL && (!get->until_ns || get->got < get->least))
+		get_prompt(ctx, get);
 	return err;
 }
 

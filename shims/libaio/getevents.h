@@ -21,6 +21,12 @@ uint64_t time_left(uint64_t until_ns);
 /* With the lock. What is in the ring; and what the queue has, without waiting. */
 void get_from_ring(struct context *ctx, struct getting *get);
 void get_from_queue(struct context *ctx, struct getting *get);
+/*
+ * Before it returns because there is no time to wait, or none left. The kernel ends transfers to and from
+ * the page cache in io_submit, so programs find their events without waiting; here they may only have been
+ * queued. They are let end, unless that takes long, and what else was left to this visit is started.
+ */
+void get_prompt(struct context *ctx, struct getting *get);
 /* With the lock, which it lets go; afterwards nobody sleeps in vain. */
 void get_leave(struct context *ctx);
 

@@ -26,6 +26,7 @@ struct request {
 	uint16_t opcode; /* IOCB_CMD_... */
 	bool write, vector, append;
 	bool high, low; /* asys's priority */
+	bool cold;	/* a read of what is not in memory, as far as is known */
 	bool end;	/* a read that may meet the end of the file */
 	uint8_t kind;	/* enum file_kind */
 	uint8_t sort;	/* what kind was when it was accepted: the order goes by that */
@@ -49,6 +50,7 @@ struct operation {
 	bool put;		    /* there */
 	uint64_t born;		    /* counts up in its context */
 	bool cancelled;
+	bool prompt; /* a visit that does not wait looks for it (getevents.c) */
 	/* numbers.c */
 	bool awaited; /* somebody closes the file, and waits for this */
 	bool moving; /* its call still has a number that is about to be closed, and was told to end */

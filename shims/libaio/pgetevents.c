@@ -69,6 +69,8 @@ static int get_masked(struct context *ctx, struct getting *get, const sigset_t *
 			return -EINVAL;
 		err = sleep_masked(ctx, left, mask);
 	}
+	if (err != -EAGAIN && (!get->until_ns || get->got < get->least))
+		get_prompt(ctx, get);
 	/* What is left is for others who may sleep: this thread may have read the news of it. */
 	if (ring_count(ctx->events))
 		context_tell(ctx);

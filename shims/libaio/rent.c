@@ -66,3 +66,9 @@ void rent_visited(struct context *ctx)
 	if (ctx->deferred && ctx->for_ring && ctx->for_ring >= ctx->sent / SHARE)
 		start(ctx);
 }
+
+void rent_due(struct context *ctx)
+{
+	if (ctx->deferred)
+		start(ctx);
+}

@@ -25,5 +25,7 @@ void rent_note(struct context *ctx, const struct request *request);
 /* A thread has come for events, and starts what was left to it: what is quick while it waits; what goes
  * to io_uring in one go with others, as long as the device has enough to do (the lock is let go). */
 void rent_visited(struct context *ctx);
+/* Starts all of it. */
+void rent_due(struct context *ctx);
 
 #endif

@@ -11,6 +11,21 @@
 
 #include <stdlib.h>
 
+/* Where the kernel runs it, it has ended in io_submit, which did not have to wait for a disk: transfers of
+ * files, but O_DIRECT and reads of what is not in memory. */
+static bool is_prompt(const struct request *r)
+{
+	switch (r->opcode) {
+	case IOCB_CMD_PREAD:
+	case IOCB_CMD_PREADV:
+	case IOCB_CMD_PWRITE:
+	case IOCB_CMD_PWRITEV:
+		return !r->cold && (r->kind == FILE_CACHED || r->kind == FILE_PLAIN);
+	default:
+		return false;
+	}
+}
+
 struct operation *operation_take(struct context *ctx, const struct request *request)
 {
 	struct operation *op = ctx->unused;
@@ -24,6 +39,8 @@ struct operation *operation_take(struct context *ctx, const struct request *requ
 	op->born = ctx->births++;
 	op->cancelled = op->awaited = op->moving = op->borrowed = op->put = false;
 	op->blockers = 0;
+	op->prompt = is_prompt(request);
+	ctx->prompt += op->prompt;
 	op->copied = NULL;
 	op->previous = NULL;
 	op->next = ctx->newest;
@@ -46,6 +63,7 @@ void operation_give_back(struct context *ctx, struct operation *op)
 		ctx->newest = op->next;
 	if (op->next)
 		op->next->previous = op->previous;
+	ctx->prompt -= op->prompt;
 	if (op->request.write)
 		atomic_fetch_sub_explicit(&ctx->writes, 1, memory_order_relaxed);
 	numbers_remove(ctx, op);
