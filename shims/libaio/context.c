@@ -126,17 +126,6 @@ static void wait_until_empty(struct context *ctx)
 	}
 }
 
-static bool must_finish(const struct request *request)
-{
-	switch (request->opcode) {
-	case IOCB_CMD_FSYNC:
-	case IOCB_CMD_FDSYNC:
-		return true;
-	default:
-		return request->write && request->kind != FILE_STREAM;
-	}
-}
-
 /* Until nothing is in flight; nobody gets the events. */
 static void drain(struct context *ctx)
 {
@@ -166,7 +155,7 @@ void context_finish(struct context *ctx)
 	op = ctx->newest;
 	for (; op; op = next) {
 		next = op->next;
-		if (must_finish(&op->request))
+		if (operation_must_finish(op))
 			continue;
 		op->cancelled = true;
 		if (op->blockers)

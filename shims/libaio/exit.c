@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A program may end with operations in flight. Under the kernel what was written to the page cache was
- * written in io_submit; so writes to files, and fsync, that were accepted here are finished first.
+ * written in io_submit; so writes to files, and fsync, that were accepted here are finished first. At
+ * exit everything else is cancelled. At the other ends (quick_exit; _exit and exec, which libasys-syscall.so
+ * sees) it is left alone: exec may fail, and the program go on.
  */
 #include "context.h"
 
+#include "../common/cancel.h"
+#include "../common/errno.h"
+#include "numbers.h"
+
+#include <stdlib.h>
 #include <time.h>
 
 #define PATIENCE_S 1
@@ -32,4 +39,33 @@ static __attribute__((destructor)) void finish_all(void)
 		}
 		context_leave(ctx);
 	}
+}
+
+/* Also for libasys-syscall.so. In a signal handler that interrupted the shim nothing can be waited for, as this
+ * thread itself may hold what is needed for it. */
+void asys_aio_finish(void) __attribute__((visibility("default")));
+void asys_aio_finish(void)
+{
+	SHIM_NO_CANCEL;
+	SHIM_KEEP_ERRNO;
+	struct context *ctx;
+	unsigned index = 0;
+	bool kicked;
+
+	if (shim_inside)
+		return;
+	while ((ctx = registry_next(&index, 0, UINT32_MAX))) {
+		if (lock_for_moment(ctx)) {
+			kicked = numbers_await_writes(ctx);
+			pthread_mutex_unlock(&ctx->lock);
+			if (kicked)
+				context_start(ctx);
+		}
+		context_leave(ctx);
+	}
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	(void)at_quick_exit(asys_aio_finish); /* refused: writes may be lost there */
 }

@@ -233,6 +233,15 @@ static bool wait_until_free(struct context *ctx, const struct range *range, uint
 	return kicked;
 }
 
+bool numbers_await_writes(struct context *ctx)
+{
+	static const struct range all = { 0, UINT_MAX };
+
+	for (struct operation *op = ctx->newest; op; op = op->next)
+		op->awaited |= operation_must_finish(op);
+	return wait_until_free(ctx, &all, ctx->births);
+}
+
 static void let_go(struct context *ctx, const struct range *range)
 {
 	struct operation *op;

@@ -29,6 +29,10 @@ extern __attribute__((visibility("default"))) _Atomic uint32_t asys_aio_busy;
  * cancellation point. */
 __attribute__((visibility("default"))) void asys_aio_let_go(unsigned first, unsigned last);
 
+/* With the lock, which it lets go meanwhile: writes to files, and fsync, that were accepted before have
+ * ended. True: there are kicks, to be flushed. */
+bool numbers_await_writes(struct context *ctx);
+
 /* In a child. */
 void numbers_begin_anew(void);
 

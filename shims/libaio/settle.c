@@ -118,6 +118,17 @@ bool operation_cancel(struct context *ctx, struct operation *op)
 	return true;
 }
 
+bool operation_must_finish(const struct operation *op)
+{
+	switch (op->request.opcode) {
+	case IOCB_CMD_FSYNC:
+	case IOCB_CMD_FDSYNC:
+		return true;
+	default:
+		return op->request.write && op->request.kind != FILE_STREAM;
+	}
+}
+
 void operation_drop(struct context *ctx, struct operation *op)
 {
 	struct io_event event;

@@ -26,6 +26,9 @@ void operation_event(struct context *ctx, struct operation *op, int64_t result);
  * context_kick are left to the caller. */
 bool operation_cancel(struct context *ctx, struct operation *op);
 
+/* Even if nobody gets its event: a write to a file, or fsync. */
+bool operation_must_finish(const struct operation *op);
+
 /* It is over and brings no event. */
 void operation_drop(struct context *ctx, struct operation *op);
 

@@ -9,20 +9,11 @@
  */
 #include "wait.h"
 
-#include "names.h"
-#include <alloca.h>
-#include <dlfcn.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define PATIENCE_NS 2000000000u /* since the last one ended */
-
-static void (*next_exit)(int);
-static int (*next_execve)(const char *, char *const[], char *const[]);
-static int (*next_execvpe)(const char *, char *const[], char *const[]);
-static int (*next_fexecve)(int, char *const[], char *const[]);
 
 /* Of those in lanes, *ret_lanes says in which. */
 static uint32_t writes_left(struct state *s, uint32_t *ret_lanes)
@@ -80,10 +71,6 @@ static void finish_writes(void)
 
 __attribute__((constructor)) static void begin(void)
 {
-	*(void **)&next_exit = dlsym(RTLD_NEXT, "_exit");
-	*(void **)&next_execve = dlsym(RTLD_NEXT, "execve");
-	*(void **)&next_execvpe = dlsym(RTLD_NEXT, "execvpe");
-	*(void **)&next_fexecve = dlsym(RTLD_NEXT, "fexecve");
 	(void)at_quick_exit(finish_writes); /* refused: writes may be lost there, as before */
 }
 
@@ -92,98 +79,5 @@ __attribute__((destructor)) static void end(void)
 	finish_writes();
 }
 
-EXPORTED void _exit(int status)
-{
-	finish_writes();
-	if (next_exit)
-		next_exit(status);
-	for (;;)
-		syscall(SYS_exit_group, status);
-}
-
-EXPORTED void _Exit(int status)
-{
-	_exit(status);
-}
-
-EXPORTED int execve(const char *path, char *const argv[], char *const envp[])
-{
-	finish_writes();
-	return next_execve ? next_execve(path, argv, envp) :
-			     (int)syscall(SYS_execve, path, argv, envp);
-}
-
-EXPORTED int execv(const char *path, char *const argv[])
-{
-	return execve(path, argv, environ);
-}
-
-EXPORTED int execvpe(const char *file, char *const argv[], char *const envp[])
-{
-	finish_writes();
-	if (next_execvpe)
-		return next_execvpe(file, argv, envp);
-	errno = ENOSYS;
-	return -1;
-}
-
-EXPORTED int execvp(const char *file, char *const argv[])
-{
-	return execvpe(file, argv, environ);
-}
-
-EXPORTED int fexecve(int fd, char *const argv[], char *const envp[])
-{
-	finish_writes();
-	if (next_fexecve)
-		return next_fexecve(fd, argv, envp);
-	errno = ENOSYS;
-	return -1;
-}
-
-/* `first` and what follows it, to the NULL. On this stack, since vfork's children may allocate no other. */
-#define COLLECT(args, argv, first)                                               \
-	do {                                                                     \
-		size_t n = 0;                                                    \
-		va_start(args, first);                                           \
-		for (const char *a = (first); a; a = va_arg(args, const char *)) \
-			n++;                                                     \
-		va_end(args);                                                    \
-		(argv) = alloca((n + 1) * sizeof(*(argv)));                      \
-		va_start(args, first);                                           \
-		(argv)[0] = (char *)(uintptr_t)(first);                          \
-		for (size_t i = 1; i <= n; i++)                                  \
-			(argv)[i] = va_arg(args, char *);                        \
-	} while (0)
-
-EXPORTED int execl(const char *path, const char *arg, ...)
-{
-	va_list args;
-	char **argv;
-
-	COLLECT(args, argv, arg);
-	va_end(args);
-	return execve(path, argv, environ);
-}
-
-EXPORTED int execlp(const char *file, const char *arg, ...)
-{
-	va_list args;
-	char **argv;
-
-	COLLECT(args, argv, arg);
-	va_end(args);
-	return execvpe(file, argv, environ);
-}
-
-EXPORTED int execle(const char *path, const char *arg, ...)
-{
-	va_list args;
-	char **argv;
-	char *const *envp;
-
-	COLLECT(args, argv, arg);
-	envp = va_arg(args, char *const *);
-	va_end(args);
-	return execve(path, argv, envp);
-}
+#define LEAVE_FINISH finish_writes
+#include "../common/leave.h"

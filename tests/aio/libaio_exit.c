@@ -2,6 +2,7 @@
 /* A program that ends with operations in flight: what it wrote to files is there, and it does end. */
 #include "libaio_support.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define PIECES 100
 
@@ -34,7 +36,7 @@ static void *asks(void *arg)
 
 enum how { ALONE, WAITER, EVENTFD, ASKER };
 
-static void leave(int file, const int *pipes, enum how how)
+static void leave(int file, const int *pipes, enum how how, void (*end)(void))
 {
 	static unsigned char mem[4096];
 	static struct iocb cb[PIECES + 1];
@@ -57,10 +59,11 @@ static void leave(int file, const int *pipes, enum how how)
 		if (submit_iocb(ctx, &cb[k]) != 1)
 			_exit(3);
 	}
-	exit(0);
+	end();
+	_exit(4);
 }
 
-static void one(enum how how)
+static void one(enum how how, void (*end)(void))
 {
 	int file = numbered_file(0, 0), pipes[2], status;
 	unsigned char mem[4096];
@@ -70,7 +73,7 @@ static void one(enum how how)
 	fflush(NULL);
 	pid = fork();
 	if (!pid)
-		leave(file, pipes, how);
+		leave(file, pipes, how, end);
 	check_eq(waitpid(pid, &status, 0), pid);
 	check_eq(status, 0);
 	for (int k = 0; k < PIECES; k++) {
@@ -83,19 +86,111 @@ static void one(enum how how)
 	progress();
 }
 
+static void by_exit(void)
+{
+	exit(0);
+}
+
+static void by_quick_exit(void)
+{
+	quick_exit(0);
+}
+
+static void by__exit(void)
+{
+	_exit(0);
+}
+
+static void by__Exit(void)
+{
+	_Exit(0);
+}
+
+static char *const arguments[] = { (char *)(uintptr_t) "true", NULL };
+
+static void by_execv(void)
+{
+	execv("/bin/true", arguments);
+}
+
+static void by_execve(void)
+{
+	execve("/bin/true", arguments, environ);
+}
+
+static void by_execvp(void)
+{
+	execvp("true", arguments);
+}
+
+static void by_execlp(void)
+{
+	execlp("true", "true", (char *)NULL);
+}
+
+static void by_fexecve(void)
+{
+	fexecve(open("/bin/true", O_RDONLY | O_CLOEXEC), arguments, environ);
+}
+
 static void test_exit(void **state)
 {
 	(void)state;
-	one(ALONE);
-	one(WAITER);
-	one(EVENTFD);
+	for (int how = ALONE; how <= EVENTFD; how++)
+		one((enum how)how, by_exit);
 	for (unsigned k = iterations(20); k; k--)
-		one(ASKER);
+		one(ASKER, by_exit);
+}
+
+/* These are seen by libasys-syscall.so only, but for quick_exit. */
+static bool is_seen(void)
+{
+	return !under_shim() || getenv("ASYS_TEST_EXIT");
+}
+
+static void test_others(void **state)
+{
+	static void (*const ends[])(void) = { by_quick_exit, by__exit,	by__Exit,  by_execv,
+					      by_execve,     by_execvp, by_execlp, by_fexecve };
+
+	(void)state;
+	for (size_t k = 0; k < (is_seen() ? sizeof(ends) / sizeof(ends[0]) : 1); k++)
+		for (int how = ALONE; how <= ASKER; how++)
+			one((enum how)how, ends[k]);
+}
+
+/* A program that fails to become another one goes on, with all that it had in flight. */
+static void test_goes_on(void **state)
+{
+	static unsigned char mem[4096];
+	io_context_t ctx = setup(8);
+	int file = numbered_file(0, 0), pipes[2];
+	struct iocb poll, cb;
+
+	(void)state;
+	make_pipe(pipes);
+	for (unsigned k = iterations(20); k; k--) {
+		io_prep_poll(&poll, pipes[0], POLLIN);
+		io_prep_pwrite(&cb, file, mem, 4096, 0);
+		check_eq(submit_iocb(ctx, &poll), 1);
+		check_eq(submit_iocb(ctx, &cb), 1);
+		check_eq(execv("/nonexistent/program", arguments), -1);
+		check_eq(errno, ENOENT);
+		check_eq(get_event(ctx).res, 4096);
+		check_eq(write(pipes[1], "", 1), 1);
+		check(get_event(ctx).res & POLLIN);
+		check_eq(read(pipes[0], mem, 1), 1);
+	}
+	check_eq(io_destroy(ctx), 0);
+	close(file);
+	close(pipes[0]);
+	close(pipes[1]);
 }
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { contract(test_exit) };
+	const struct CMUnitTest tests[] = { contract(test_exit), contract(test_others),
+					    contract(test_goes_on) };
 
 	return group(tests, argc, argv);
 }
