@@ -9,6 +9,7 @@
 #include "../common/cancel.h"
 #include "../common/errno.h"
 #include "../common/stats.h"
+#include "memory.h"
 #include "numbers.h"
 #include "settle.h"
 #include "symbols.h"
@@ -34,12 +35,13 @@ int shim_io_cancel(void *ring, struct iocb *iocb, struct io_event *unused)
 	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 	struct context *ctx;
+	struct memory memory = { 0 };
 	bool flush = false;
 	int err;
 
 	(void)unused;
 	shim_count_native(1);
-	if (!iocb)
+	if (!memory_reads(&memory, &iocb->aio_key, sizeof(iocb->aio_key)))
 		return -EFAULT;
 	if (iocb->aio_key)
 		return -EINVAL;

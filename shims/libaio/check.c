@@ -3,6 +3,7 @@
 #include "submit.h"
 
 #include "../common/stats.h"
+#include "memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +17,7 @@
 
 #define FLAG_IOPRIO 2u
 
-#define USER_BITS 56 /* no address of a program is longer */
-#define NULL_PAGE 4096u
+#define USER_BITS 56	       /* no address of a program is longer */
 #define BYTES_MOST 0x7ffff000u /* of one transfer; more is as much as this */
 
 enum { CLASS_NONE, CLASS_REALTIME, CLASS_BEST_EFFORT, CLASS_IDLE };
@@ -124,12 +124,13 @@ static int check_lengths(struct request *r, const struct iovec *iov)
 
 static int check_vector(struct request *r)
 {
+	struct memory memory = { 0 };
 	const struct iovec *iov = (const struct iovec *)(uintptr_t)r->buffer;
 	int err;
 
 	if (r->size > IOV_MAX)
 		return -EINVAL;
-	if (r->size && (r->buffer < NULL_PAGE || !is_of_program(r->buffer, r->size * sizeof(*iov))))
+	if (r->size && !memory_reads(&memory, iov, r->size * sizeof(*iov)))
 		return -EFAULT;
 	err = check_lengths(r, iov);
 	for (uint64_t k = 0; !err && k < r->size; k++)

@@ -4,6 +4,7 @@
 
 #include "../common/stats.h"
 #include "inbox.h"
+#include "memory.h"
 #include "polls.h"
 #include "reaper.h"
 #include "settle.h"
@@ -21,11 +22,12 @@
 
 int context_setup(unsigned wanted, void **ret_ring)
 {
+	struct memory memory = { 0 };
 	struct aio_ring *ring;
 	struct context *ctx;
 	int err;
 
-	if (!ret_ring)
+	if (!memory_reads(&memory, ret_ring, sizeof(*ret_ring)))
 		return -EFAULT;
 	if (*ret_ring || !wanted || wanted > EVENTS_MOST)
 		return -EINVAL;
@@ -36,6 +38,10 @@ int context_setup(unsigned wanted, void **ret_ring)
 	if (err) {
 		ring_unmap(ring);
 		return err;
+	}
+	if (!memory_takes(&memory, ret_ring, sizeof(*ret_ring))) {
+		context_destroy(ring);
+		return -EFAULT;
 	}
 	*ret_ring = ring;
 	return 0;

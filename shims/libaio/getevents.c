@@ -6,6 +6,7 @@
 #include "../common/errno.h"
 #include "../common/stats.h"
 #include "eventfd.h"
+#include "memory.h"
 #include "rent.h"
 #include "settle.h"
 #include "symbols.h"
@@ -42,26 +43,53 @@ uint64_t time_left(uint64_t until_ns)
 	return now < until_ns ? until_ns - now : 0;
 }
 
+/* So many further events, all of which are there, can be written where the program wants them. Other threads
+ * may take the memory away while this one sleeps, so nothing is known from before. */
+static bool takes(struct getting *get, unsigned n)
+{
+	struct memory memory = { 0 };
+
+	get->fault = n && !memory_takes(&memory, get->events + get->got, n * sizeof(*get->events));
+	return !get->fault;
+}
+
 void get_from_ring(struct context *ctx, struct getting *get)
 {
-	if (get->got < get->most) /* else there may be no array at all */
-		get->got += ring_take(ctx->events, get->events + get->got, get->most - get->got);
+	unsigned n = ring_count(ctx->events), left = get->most - get->got;
+
+	n = n < left ? n : left;
+	if (n && takes(get, n)) /* else there may be no array at all */
+		get->got += ring_take(ctx->events, get->events + get->got, n);
+}
+
+/* What the program's memory does not take goes into the ring, as in the kernel it stays there. */
+static void hand_over(struct context *ctx, struct getting *get, const struct io_event *events,
+		      unsigned n)
+{
+	bool direct = takes(get, n);
+
+	for (unsigned k = 0; k < n; k++) {
+		if (direct)
+			get->events[get->got++] = events[k];
+		else
+			ring_put(ctx->events, &events[k]);
+		context_unreserve(ctx);
+	}
 }
 
 static void settle_all(struct context *ctx, const struct asys_event *ends, int n,
 		       struct getting *get)
 {
-	struct io_event event;
-	int eventfd;
+	struct io_event events[ENDS_AT_ONCE];
+	int eventfds[ENDS_AT_ONCE];
+	unsigned settled = 0;
 
-	for (int k = 0; k < n; k++) {
-		if (!settle(ctx, &ends[k], &event, &eventfd))
-			continue;
-		get->events[get->got++] = event;
-		context_unreserve(ctx);
-		if (eventfd >= 0)
-			eventfd_tell(eventfd, 1);
-	}
+	for (int k = 0; k < n; k++)
+		settled += settle(ctx, &ends[k], &events[settled], &eventfds[settled]);
+	hand_over(ctx, get, events, settled);
+	for (unsigned k = 0; k < settled; k++)
+		if (eventfds[k] >= 0)
+			eventfd_tell(eventfds[k], 1);
 	context_flush(ctx);
 }
 
@@ -149,7 +177,8 @@ void get_prompt(struct context *ctx, struct getting *get)
 	rent_due(ctx);
 	if (ctx->prompt)
 		until_ns = asys_now() + PATIENCE_NS;
-	while (get->got < get->most && prompt_left(ctx, births) && !atomic_load(&ctx->dead)) {
+	while (!get->fault && get->got < get->most && prompt_left(ctx, births) &&
+	       !atomic_load(&ctx->dead)) {
 		if (!time_left(until_ns)) {
 			forget_prompt(ctx);
 			return;
@@ -177,7 +206,7 @@ static int get_all(struct context *ctx, struct getting *get)
 		get_from_queue(ctx, get);
 		get_from_ring(ctx, get);
 	}
-	while (!err && get->got < get->least && (left = time_left(get->until_ns))) {
+	while (!err && get_wants(get) && (left = time_left(get->until_ns))) {
 		if (atomic_load(&ctx->dead))
 			return -EINVAL;
 		if (!atomic_load(&ctx->reaping) && ctx->sent)
@@ -230,5 +259,5 @@ int shim_io_getevents(void *ring, long least, long most, struct io_event *events
 	err = get_all(ctx, &get);
 	get_leave(ctx);
 	context_leave(ctx);
-	return get.got ? (int)get.got : err;
+	return get_result(&get, err);
 }

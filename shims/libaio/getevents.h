@@ -4,12 +4,14 @@
 
 #include "context.h"
 
+#include <errno.h>
 #include <time.h>
 
 /* What one io_getevents has and wants. */
 struct getting {
 	struct io_event *events; /* the program's */
 	unsigned most, least, got;
+	bool fault;	   /* they cannot be written there; those that were to be are in the ring */
 	uint64_t until_ns; /* CLOCK_MONOTONIC; UINT64_MAX: no limit; 0: do not wait */
 };
 
@@ -17,6 +19,20 @@ struct getting {
 uint64_t until_from(const struct timespec *timeout);
 /* 0 when it has passed. */
 uint64_t time_left(uint64_t until_ns);
+
+/* What io_getevents returns: how many it got, or what went wrong. */
+static inline int get_result(const struct getting *get, int err)
+{
+	if (get->got)
+		return (int)get->got;
+	return get->fault ? -EFAULT : err;
+}
+
+/* More has to be waited for. */
+static inline bool get_wants(const struct getting *get)
+{
+	return !get->fault && get->got < get->least;
+}
 
 /* With the lock. What is in the ring; and what the queue has, without waiting. */
 void get_from_ring(struct context *ctx, struct getting *get);

@@ -8,6 +8,7 @@
 #include "../common/errno.h"
 #include "../common/stats.h"
 #include "getevents.h"
+#include "memory.h"
 #include "rent.h"
 #include "symbols.h"
 
@@ -63,7 +64,7 @@ static int get_masked(struct context *ctx, struct getting *get, const sigset_t *
 			get_from_ring(ctx, get);
 		}
 		left = time_left(get->until_ns);
-		if (get->got >= get->least || !left)
+		if (!get_wants(get) || !left)
 			break;
 		if (atomic_load(&ctx->dead))
 			return -EINVAL;
@@ -83,12 +84,15 @@ int shim_io_pgetevents(void *ring, long least, long most, struct io_event *event
 	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 	struct getting get = { .events = events };
+	struct memory memory = { 0 };
 	struct context *ctx;
 	int err;
 
 	if (!mask)
 		return shim_io_getevents(ring, least, most, events, timeout);
 	shim_count_native(1);
+	if (!memory_reads(&memory, mask, sizeof(uint64_t)))
+		return -EFAULT;
 	ctx = context_enter(ring);
 	if (!ctx)
 		return -EINVAL;
@@ -103,5 +107,5 @@ int shim_io_pgetevents(void *ring, long least, long most, struct io_event *event
 	err = get_masked(ctx, &get, mask);
 	get_leave(ctx);
 	context_leave(ctx);
-	return get.got ? (int)get.got : err;
+	return get_result(&get, err);
 }

@@ -5,6 +5,7 @@
 #include "../common/stats.h"
 #include "eventfd.h"
 #include "inbox.h"
+#include "memory.h"
 #include "order.h"
 #include "polls.h"
 #include "reaper.h"
@@ -116,11 +117,16 @@ static int check_resfd(struct context *ctx, int fd)
 	return err;
 }
 
-/* The first thing that is wrong: descriptor, eventfd, words, mode of the file, memory. */
-static int check(struct context *ctx, const struct iocb *iocb, struct request *r)
+/* The first thing that is wrong: descriptor, eventfd, an iocb that cannot be written (`fixed`), words, mode of
+ * the file, memory. */
+static int check(struct context *ctx, const struct iocb *iocb, bool fixed, struct request *r)
 {
-	int words = check_request(iocb, r), memory = words ? 0 : check_memory(r), err;
+	int words = check_request(iocb, r), memory, err;
 	bool tells = iocb->aio_flags & FLAG_RESFD;
+
+	if (fixed)
+		words = -EFAULT;
+	memory = words ? 0 : check_memory(r);
 
 	if (!words && !memory &&
 	    (!tells || (r->eventfd >= 0 && file_believed(ctx, r->eventfd) == FILE_EVENTFD)))
@@ -194,26 +200,37 @@ static int accept_one(struct context *ctx, struct request *r)
 	return err ? err : how;
 }
 
-static int submit_one(struct context *ctx, struct iocb *iocb)
+/* The kernel reads all of it and writes its key; the key is 0, unless it is refused before that. */
+static int touch(struct memory *memory, struct iocb *iocb, bool *ret_fixed)
+{
+	*ret_fixed = !memory_takes(memory, &iocb->aio_key, sizeof(iocb->aio_key));
+	if (!memory_reads(memory, iocb, sizeof(*iocb)))
+		return -EFAULT;
+	if (!*ret_fixed)
+		iocb->aio_key = 0;
+	return 0;
+}
+
+static int submit_one(struct context *ctx, struct memory *memory, struct iocb *iocb)
 {
 	struct request r;
-	int err;
+	bool fixed;
+	int err = touch(memory, iocb, &fixed);
 
-	if (!iocb)
-		return -EFAULT;
+	if (err)
+		return err;
 	err = check_words(iocb);
 	if (err)
 		return err;
 	if (!context_reserve(ctx))
 		return -EAGAIN;
-	err = check(ctx, iocb, &r);
+	err = check(ctx, iocb, fixed, &r);
 	if (!err)
 		err = accept_one(ctx, &r);
 	if (err < 0) {
 		context_unreserve(ctx);
 		return err;
 	}
-	iocb->aio_key = 0;
 	count(&r);
 	return err;
 }
@@ -238,12 +255,13 @@ static void start_all(struct context *ctx, int how)
 static int submit_all(struct context *ctx, long nr, struct iocb **iocbs)
 {
 	int err = 0, how = DONE;
+	struct memory memory = { 0 }, vector = { 0 };
 	long done = 0;
 
-	if (!iocbs && nr)
-		return -EFAULT;
 	while (done < nr && done < ctx->nr) {
-		err = submit_one(ctx, iocbs[done]);
+		err = -EFAULT;
+		if (memory_reads(&vector, &iocbs[done], sizeof(*iocbs)))
+			err = submit_one(ctx, &memory, iocbs[done]);
 		if (err < 0)
 			break;
 		how |= err;

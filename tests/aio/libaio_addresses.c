@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/* Wrong addresses: the kernel's answer wherever the kernel reads or writes the program's memory. */
+#include "libaio_support.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#define PAGE 4096
+
+static io_context_t ctx;
+static int file, pipes[2];
+static char buf[PAGE];
+/* The last page that can be touched before one that cannot, and one that can only be read. */
+static char *edge, *fixed;
+
+static char *pages(unsigned n, int rights)
+{
+	char *mem = mmap(NULL, n * PAGE, rights, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	check(mem != MAP_FAILED);
+	return mem;
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	ctx = setup(64);
+	file = numbered_file(4, 0);
+	make_pipe(pipes);
+	edge = pages(2, PROT_READ | PROT_WRITE);
+	check_eq(mprotect(edge + PAGE, PAGE, PROT_NONE), 0);
+	fixed = pages(1, PROT_READ | PROT_WRITE);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	check_eq(munmap(edge, 2 * PAGE), 0);
+	munmap(fixed, PAGE);
+	close(file);
+	close(pipes[0]);
+	close(pipes[1]);
+	return io_destroy(ctx);
+}
+
+/* Addresses that nothing can be read at, one after the other; NULL is one, so the end is told by the count. */
+static void *bad(unsigned k)
+{
+	static const uintptr_t wild[] = { 0,
+					  8,
+					  0xfff,
+					  0xffffffff81000000,
+					  0xffff888000000000,
+					  UINTPTR_MAX,
+					  UINTPTR_MAX - 7,
+					  UINTPTR_MAX - 63,
+					  1ull << 63 };
+
+	if (k < sizeof(wild) / sizeof(wild[0]))
+		return (void *)wild[k];
+	return edge + PAGE + (k - sizeof(wild) / sizeof(wild[0])) * 40;
+}
+
+#define BAD 14u
+
+static void test_setup(void **state)
+{
+	io_context_t *place = (io_context_t *)(void *)fixed;
+
+	(void)state;
+	for (unsigned k = 0; k < BAD; k++) {
+		check_eq(io_setup(1, bad(k)), -EFAULT);
+		check_eq(io_setup(-1000, bad(k)), -EFAULT);
+		check_eq(io_setup(0, bad(k)), -EFAULT);
+	}
+	check_eq(io_setup(1, (io_context_t *)(void *)(edge + PAGE - 4)), -EFAULT);
+	check_eq(mprotect(fixed, PAGE, PROT_READ), 0);
+	check_eq(io_setup(0, place), -EINVAL);
+	for (unsigned k = iterations(20); k; k--)
+		check_eq(io_setup(1, place), -EFAULT);
+	check_eq(mprotect(fixed, PAGE, PROT_READ | PROT_WRITE), 0);
+	check_eq(io_setup(1, place), 0);
+	check_eq(io_destroy(*place), 0);
+}
+
+static void test_vector(void **state)
+{
+	struct iocb cb, **last = (struct iocb **)(void *)(edge + PAGE - 16);
+
+	(void)state;
+	io_prep_pread(&cb, file, buf, 10, 0);
+	for (unsigned k = 0; k < BAD; k++) {
+		check_eq(io_submit(ctx, 1, bad(k)), -EFAULT);
+		check_eq(io_submit(ctx, 0, bad(k)), 0);
+		check_eq(io_submit(ctx, -1, bad(k)), -EINVAL);
+	}
+	/* What is behind the edge is looked at only when its turn comes. */
+	last[0] = last[1] = &cb;
+	check_eq(io_submit(ctx, 1000, last), 2);
+	check_eq(get_event(ctx).res, 10);
+	check_eq(get_event(ctx).res, 10);
+	check_eq(io_submit(ctx, 3, (struct iocb **)(void *)(edge + PAGE - 4)), -EFAULT);
+	check_nothing(ctx);
+}
+
+static void test_iocb(void **state)
+{
+	struct iocb cb, *list[3] = { &cb, NULL, &cb };
+	struct iocb *cut = (struct iocb *)(void *)(edge + PAGE - 32);
+
+	(void)state;
+	io_prep_pread(&cb, file, buf, 10, 0);
+	for (unsigned k = 0; k <= BAD; k++) {
+		list[1] = k < BAD ? bad(k) : cut;
+		check_eq(io_submit(ctx, 1, list + 1), -EFAULT);
+		check_eq(io_submit(ctx, 2, list + 1), -EFAULT);
+		check_eq(io_submit(ctx, 3, list), 1);
+		check_eq(get_event(ctx).res, 10);
+	}
+	check_nothing(ctx);
+}
+
+/* An iocb gets its key from the kernel, so one that cannot be written is refused where that is done. */
+static void test_read_only(void **state)
+{
+	struct iocb *cb = (struct iocb *)(void *)fixed;
+
+	(void)state;
+	io_prep_pread(cb, file, buf, 10, 0);
+	check_eq(result_now(ctx, cb), 10);
+	for (unsigned k = iterations(3); k; k--) {
+		check_eq(mprotect(fixed, PAGE, PROT_READ), 0);
+		check_eq(submit_iocb(ctx, cb), -EFAULT);
+		check_eq(mprotect(fixed, PAGE, PROT_READ | PROT_WRITE), 0);
+		check_eq(result_now(ctx, cb), 10);
+	}
+	cb->aio_lio_opcode = 99;
+	check_eq(mprotect(fixed, PAGE, PROT_READ), 0);
+	check_eq(submit_iocb(ctx, cb), -EFAULT);
+	check_eq(mprotect(fixed, PAGE, PROT_READ | PROT_WRITE), 0);
+	cb->aio_fildes = 12345;
+	check_eq(mprotect(fixed, PAGE, PROT_READ), 0);
+	check_eq(submit_iocb(ctx, cb), -EBADF);
+	check_eq(mprotect(fixed, PAGE, PROT_READ | PROT_WRITE), 0);
+	cb->u.c.__pad3 = 1;
+	check_eq(mprotect(fixed, PAGE, PROT_READ), 0);
+	check_eq(submit_iocb(ctx, cb), -EINVAL);
+	check_nothing(ctx);
+}
+
+/* Memory that was good a moment before, in each way that a program has to take it away. */
+static void take_away(char *mem, unsigned how)
+{
+	switch (how) {
+	case 0:
+		check_eq(munmap(mem, PAGE), 0);
+		return;
+	case 1:
+		check_eq(mprotect(mem, PAGE, PROT_NONE), 0);
+		return;
+	case 2:
+		check(mmap(mem, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+		      mem);
+		return;
+	case 3:
+		check_eq(syscall(SYS_munmap, mem, PAGE), 0);
+		return;
+	case 4:
+		check_eq(syscall(SYS_mprotect, mem, PAGE, PROT_NONE), 0);
+		return;
+	default:
+		check(mremap(mem, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, fixed) == fixed);
+		return;
+	}
+}
+
+#define WAYS 6u
+
+static void test_gone(void **state)
+{
+	(void)state;
+	for (unsigned how = 0; how < WAYS * iterations(10); how++) {
+		char *mem = pages(1, PROT_READ | PROT_WRITE);
+		struct iocb *cb = (struct iocb *)(void *)mem, other;
+		struct io_event *event = (struct io_event *)(void *)(mem + 1024);
+		struct iocb **list = (struct iocb **)(void *)(mem + 2048);
+		struct timespec limit = { 10, 0 };
+
+		io_prep_pread(cb, file, buf, 10, 0);
+		io_prep_pread(&other, file, buf, 10, 0);
+		*list = cb;
+		check_eq(io_submit(ctx, 1, list), 1);
+		check_eq(io_getevents(ctx, 1, 1, event, &limit), 1);
+		take_away(mem, how % WAYS);
+		check_eq(submit_iocb(ctx, cb), -EFAULT);
+		check_eq(io_submit(ctx, 1, list), -EFAULT);
+		check_eq(io_cancel(ctx, cb, event), -EFAULT);
+		check_eq(submit_iocb(ctx, &other), 1);
+		check_eq(io_getevents(ctx, 1, 1, event, &limit), -EFAULT);
+		check(get_event(ctx).obj == &other);
+		munmap(mem, PAGE);
+		progress();
+	}
+}
+
+/* A thread that found memory good hears that another one took it away. */
+static pthread_barrier_t turn;
+
+static void *submits(void *arg)
+{
+	check_eq(result_now(ctx, arg), 10);
+	pthread_barrier_wait(&turn);
+	pthread_barrier_wait(&turn);
+	check_eq(submit_iocb(ctx, arg), -EFAULT);
+	return NULL;
+}
+
+static void test_gone_elsewhere(void **state)
+{
+	char *mem = pages(1, PROT_READ | PROT_WRITE);
+	pthread_t thread;
+
+	(void)state;
+	io_prep_pread((struct iocb *)(void *)mem, file, buf, 10, 0);
+	pthread_barrier_init(&turn, NULL, 2);
+	check_eq(pthread_create(&thread, NULL, submits, mem), 0);
+	pthread_barrier_wait(&turn);
+	check_eq(munmap(mem, PAGE), 0);
+	pthread_barrier_wait(&turn);
+	check_eq(pthread_join(thread, NULL), 0);
+	pthread_barrier_destroy(&turn);
+}
+
+static void test_cancel(void **state)
+{
+	struct iocb waits, *cb = (struct iocb *)(void *)fixed;
+	struct io_event event;
+
+	(void)state;
+	for (unsigned k = 0; k < BAD; k++)
+		check_eq(io_cancel(ctx, bad(k), &event), -EFAULT);
+	io_prep_poll(&waits, pipes[0], POLLIN);
+	check_eq(submit_iocb(ctx, &waits), 1);
+	/* The event comes as any other, so where it should go is not looked at. */
+	check_eq(io_cancel(ctx, &waits, bad(3)), -EINPROGRESS);
+	check(get_event(ctx).obj == &waits);
+	io_prep_pread(cb, file, buf, 10, 0);
+	check_eq(mprotect(fixed, PAGE, PROT_READ), 0);
+	check_eq(io_cancel(ctx, cb, &event), -EINVAL);
+}
+
+static void give_one(struct iocb *cb, int opcode)
+{
+	io_prep_pread(cb, file, buf, 10, 0);
+	if (opcode == IO_CMD_PWRITE)
+		io_prep_pwrite(cb, file, buf, 10, 0);
+	if (opcode == IO_CMD_FSYNC)
+		io_prep_fsync(cb, file);
+	check_eq(submit_iocb(ctx, cb), 1);
+}
+
+/* The event stays for one who has room for it. */
+static void test_events(void **state)
+{
+	static const int opcodes[] = { IO_CMD_PREAD, IO_CMD_PWRITE, IO_CMD_FSYNC };
+	struct timespec limit = { 10, 0 };
+	struct io_event event;
+	struct iocb cb;
+
+	(void)state;
+	for (unsigned k = 0; k < 3 * BAD; k++) {
+		sigset_t none;
+
+		give_one(&cb, opcodes[k % 3]);
+		sigemptyset(&none);
+		check_eq(io_getevents(ctx, 1, 1, bad(k / 3), &limit), -EFAULT);
+		check_eq(io_pgetevents(ctx, 1, 1, bad(k / 3), &limit, &none), -EFAULT);
+		check(get_event(ctx).obj == &cb);
+		check_eq(io_getevents(ctx, 0, 1, bad(k / 3), NULL), 0);
+		if (bad(k / 3)) /* there is no mask otherwise */
+			check_eq(io_pgetevents(ctx, 0, 1, &event, &limit, bad(k / 3)), -EFAULT);
+		progress();
+	}
+	check_eq(mprotect(fixed, PAGE, PROT_READ), 0);
+	give_one(&cb, IO_CMD_PWRITE);
+	check_eq(io_getevents(ctx, 1, 1, (struct io_event *)(void *)fixed, &limit), -EFAULT);
+	check(get_event(ctx).obj == &cb);
+	check_nothing(ctx);
+}
+
+/* There is room for two, whatever the number says: that counts only when there are more. */
+static void test_room(void **state)
+{
+	struct io_event *two = (struct io_event *)(void *)(edge + PAGE) - 2;
+	struct timespec limit = { 10, 0 };
+	struct iocb cb[3];
+
+	(void)state;
+	for (int k = 0; k < 2; k++)
+		give_one(&cb[k], IO_CMD_PREAD);
+	check_eq(io_getevents(ctx, 2, 1000, two, &limit), 2);
+	for (int k = 0; k < 3; k++)
+		give_one(&cb[k], IO_CMD_PREAD);
+	check_eq(io_getevents(ctx, 1, 1000, two, &limit), -EFAULT);
+	check_eq(io_getevents(ctx, 1, 2, two, &limit), 2);
+	check(get_event(ctx).obj == &cb[2]);
+	check_nothing(ctx);
+}
+
+static void test_iovec(void **state)
+{
+	struct iovec *cut = (struct iovec *)(void *)(edge + PAGE) - 1;
+	struct iocb cb;
+
+	(void)state;
+	*cut = (struct iovec){ buf, 10 };
+	for (unsigned k = 0; k < BAD; k++) {
+		for (int n = 1; n < 3; n++) {
+			io_prep_preadv(&cb, file, bad(k), n, 0);
+			check_eq(submit_iocb(ctx, &cb), -EFAULT);
+			io_prep_pwritev(&cb, file, bad(k), n, 0);
+			check_eq(submit_iocb(ctx, &cb), -EFAULT);
+		}
+		io_prep_preadv(&cb, file, bad(k), 0, 0);
+		check_eq(result_now(ctx, &cb), 0);
+	}
+	io_prep_preadv(&cb, file, cut, 1, 0);
+	check_eq(result_now(ctx, &cb), 10);
+	io_prep_preadv(&cb, file, cut, 2, 0);
+	check_eq(submit_iocb(ctx, &cb), -EFAULT);
+	check_nothing(ctx);
+}
+
+/* Nothing says where an iocb has to begin. */
+static void test_unaligned(void **state)
+{
+	struct timespec limit = { 10, 0 };
+
+	(void)state;
+	for (size_t shift = 1; shift < 64; shift += 5) {
+		char *place = edge + PAGE - 64 - shift, *events = edge + PAGE - 32 - shift;
+		struct iocb cb, *list = (struct iocb *)(void *)place;
+
+		io_prep_pread(&cb, file, buf, 10, 0);
+		memcpy(place, &cb, sizeof(cb));
+		check_eq(io_submit(ctx, 1, &list), 1);
+		check_eq(io_getevents(ctx, 1, 1, (struct io_event *)(void *)events, &limit), 1);
+	}
+	check_nothing(ctx);
+}
+
+int main(int argc, char **argv)
+{
+#define addresses(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
+	const struct CMUnitTest tests[] = {
+		addresses(test_setup),	   addresses(test_vector),
+		addresses(test_iocb),	   addresses(test_read_only),
+		addresses(test_gone),	   addresses(test_gone_elsewhere),
+		addresses(test_cancel),	   addresses(test_events),
+		addresses(test_room),	   addresses(test_iovec),
+		addresses(test_unaligned),
+	};
+
+	return group(tests, argc, argv);
+}
