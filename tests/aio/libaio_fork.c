@@ -4,9 +4,14 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static io_context_t parents;
 static int file, pipes[2];
@@ -76,9 +81,74 @@ static void test_fork(void **state)
 	close(pipes[1]);
 }
 
+static atomic_bool over;
+
+/* In every moment of a context's life, one after the other. */
+static void *lives(void *arg)
+{
+	unsigned char mem[4096];
+	int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	memset(mem, 0, sizeof(mem));
+	for (unsigned k = 0; !atomic_load(&over); k++) {
+		io_context_t own = setup(8);
+		struct iocb cb[2], *list[2] = { &cb[0], &cb[1] };
+		struct io_event got[2];
+
+		io_prep_pwrite(&cb[0], file, mem, 4096, 4096 * (long)(uintptr_t)arg);
+		io_prep_pread(&cb[1], file, mem, 4096, 0);
+		if (k % 2)
+			io_set_eventfd(&cb[0], event);
+		check_eq(io_submit(own, 2, list), 2);
+		check_eq(io_getevents(own, 2, 2, got, NULL), 2);
+		check_eq(io_destroy(own), 0);
+	}
+	close(event);
+	return NULL;
+}
+
+#define THREADS 3
+
+/* Whatever others were doing, the child finds no lock that is held for ever. */
+static void test_busy(void **state)
+{
+	pthread_t threads[THREADS];
+	int status;
+
+	(void)state;
+	file = numbered_file(8, 0);
+	atomic_store(&over, false);
+	for (uintptr_t k = 0; k < THREADS; k++)
+		check_eq(pthread_create(&threads[k], NULL, lives, (void *)(k + 1)), 0);
+	parents = setup(8);
+	for (unsigned k = iterations(200); k; k--) {
+		pid_t pid = fork();
+
+		check(pid >= 0);
+		if (!pid) {
+			alarm(20);
+			_exit(child());
+		}
+		check_eq(waitpid(pid, &status, 0), pid);
+		check_eq(status, 0);
+		progress();
+	}
+	atomic_store(&over, true);
+	for (int k = 0; k < THREADS; k++)
+		check_eq(pthread_join(threads[k], NULL), 0);
+	check_eq(io_destroy(parents), 0);
+	close(file);
+}
+
 int main(int argc, char **argv)
 {
+#if defined(__SANITIZE_THREAD__) /* it lets no child of a process with threads start any */
 	const struct CMUnitTest tests[] = { contract(test_fork) };
+
+	(void)test_busy;
+#else
+	const struct CMUnitTest tests[] = { contract(test_fork), contract(test_busy) };
+#endif
 
 	return group(tests, argc, argv);
 }
