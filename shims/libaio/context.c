@@ -23,7 +23,7 @@
 int context_setup(unsigned wanted, void **ret_ring)
 {
 	struct memory memory = { 0 };
-	struct aio_ring *ring;
+	struct aio_ring *ring, *own;
 	struct context *ctx;
 	int err;
 
@@ -31,12 +31,12 @@ int context_setup(unsigned wanted, void **ret_ring)
 		return -EFAULT;
 	if (*ret_ring || !wanted || wanted > EVENTS_MOST)
 		return -EINVAL;
-	ring = ring_map(wanted);
+	ring = ring_map(wanted, &own);
 	if (!ring)
 		return -ENOMEM;
-	err = registry_add(ring, wanted, &ctx);
+	err = registry_add(ring, own, wanted, &ctx);
 	if (err) {
-		ring_unmap(ring);
+		ring_unmap(ring, own);
 		return err;
 	}
 	if (!memory_takes(&memory, ret_ring, sizeof(*ret_ring))) {
@@ -199,7 +199,7 @@ int context_destroy(void *ring)
 	context_finish(ctx);
 	pthread_mutex_unlock(&ctx->lock);
 	take_apart(ctx);
-	ring_unmap(ring);
+	ring_unmap(ring, ctx->events);
 	registry_free(ctx);
 	inside_end();
 	return 0;

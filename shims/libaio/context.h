@@ -86,13 +86,14 @@
 #define NUMBERS 64u
 
 struct context {
-	_Atomic(struct aio_ring *) ring; /* NULL: this place is free */
+	_Atomic(struct aio_ring *) ring; /* the program's pointer; NULL: this place is free */
 	atomic_uint references;		 /* of threads inside; a futex for io_destroy */
 	atomic_bool dead;		 /* io_destroy has begun */
 	unsigned index;			 /* of this place */
 	unsigned wanted_events;		 /* what io_setup asked for */
 	uint32_t nr;			 /* of the ring; the program could change what is there */
-	struct aio_ring *events;	 /* the same ring, for those who have a reference */
+	struct aio_ring *events;	 /* the same ring where the program does not move it, for
+					  * those who have a reference */
 
 	pthread_mutex_t lock;
 	struct asys_queue *queue;     /* from the first operation that is queued */
@@ -154,8 +155,8 @@ struct context {
 	_Atomic uint64_t files[FILE_CACHE];
 };
 
-/* The context that `ring` points to, with a reference; NULL if there is none. Wild pointers are only
- * compared, never followed. */
+/* The context that `ring` points to, with a reference; NULL if there is none. A ring may have been moved: then
+ * its memory tells. */
 struct context *context_enter(const void *ring);
 void context_leave(struct context *ctx);
 
@@ -175,7 +176,8 @@ static inline void inside_end(void)
 }
 
 /* registry.c, for context.c. -EAGAIN: too many. */
-int registry_add(struct aio_ring *ring, unsigned wanted, struct context **ret_ctx);
+int registry_add(struct aio_ring *ring, struct aio_ring *own, unsigned wanted,
+		 struct context **ret_ctx);
 /* Takes it out: true for the one caller that did. Others find nothing from then on. */
 bool registry_remove(const void *ring, struct context **ret_ctx);
 /* Nobody is inside any more. */

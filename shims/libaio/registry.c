@@ -11,10 +11,15 @@
  *   references + 1, seq_cst                  ring = NULL, seq_cst
  *   ring == pointer? (seq_cst) else - 1      references == 0? (seq_cst) else sleep
  *
+ * The program may move a ring (mremap), as the kernel lets it. A pointer that no place has is asked what it
+ * points to: the ring's number names the place, and whether it is that place's memory is tried out. From then
+ * on the place has the new pointer. Where a new ring comes to lie at the old one, the old one is forgotten.
+ *
  * Looking for a pointer costs a comparison with each place up to the highest in use, the last one found
  * first: programs have few contexts.
  */
 #include "context.h"
+#include "memory.h"
 #include "numbers.h"
 #include "rent.h"
 
@@ -31,6 +36,7 @@
 
 /* asys has names for 1023 queues. */
 #define PLACES 1000u
+#define RING_ALIGNED 4096u /* at least */
 
 struct registry {
 	pthread_mutex_t lock;
@@ -41,6 +47,8 @@ struct registry {
 };
 
 static struct registry *registry;
+/* Where a ring is that was moved, while nobody has said where to. */
+static struct aio_ring nowhere;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Thread_local unsigned last;
 _Thread_local unsigned shim_inside;
@@ -81,15 +89,16 @@ static unsigned most_events(void)
 	return most;
 }
 
-static void place_init(struct context *ctx, unsigned index, unsigned wanted, struct aio_ring *ring)
+static void place_init(struct context *ctx, unsigned index, unsigned wanted, struct aio_ring *own)
 {
 	pthread_mutexattr_t attr;
 
 	memset(ctx->files, 0, sizeof(ctx->files));
 	ctx->index = index;
 	ctx->wanted_events = wanted;
-	ctx->nr = ring->nr;
-	ctx->events = ring;
+	ctx->nr = own->nr;
+	ctx->events = own;
+	atomic_store(&own->id, index);
 	ctx->queue = NULL;
 	ctx->operations = ctx->unused = ctx->newest = NULL;
 	ctx->fresh = ctx->held = ctx->sent = 0;
@@ -134,7 +143,20 @@ static struct context *find_free(void)
 	return NULL;
 }
 
-int registry_add(struct aio_ring *ring, unsigned wanted, struct context **ret_ctx)
+/* Whoever had this address moved away. */
+static void forget_address(const struct aio_ring *ring)
+{
+	for (unsigned i = 0; i < atomic_load(&registry->high); i++) {
+		struct aio_ring *before = atomic_load(&registry->places[i].ring);
+
+		if (before == ring)
+			atomic_compare_exchange_strong(&registry->places[i].ring, &before,
+						       &nowhere);
+	}
+}
+
+int registry_add(struct aio_ring *ring, struct aio_ring *own, unsigned wanted,
+		 struct context **ret_ctx)
 {
 	unsigned most = most_events();
 	struct context *ctx = NULL;
@@ -149,7 +171,8 @@ int registry_add(struct aio_ring *ring, unsigned wanted, struct context **ret_ct
 		ctx = find_free();
 	if (ctx) {
 		registry->events += wanted;
-		place_init(ctx, ctx->index, wanted, ring);
+		place_init(ctx, ctx->index, wanted, own);
+		forget_address(ring);
 		atomic_store(&ctx->ring, ring);
 		*ret_ctx = ctx;
 		err = 0;
@@ -170,6 +193,39 @@ static bool try_enter(struct context *ctx, const void *ring)
 	return false;
 }
 
+/* With the registry's lock. */
+static bool enter_moved(struct context *ctx, struct aio_ring *ring)
+{
+	struct aio_ring *before;
+
+	inside_begin();
+	atomic_fetch_add(&ctx->references, 1);
+	before = atomic_load(&ctx->ring);
+	if (before && ring_is_same(ring, ctx->events) &&
+	    atomic_compare_exchange_strong(&ctx->ring, &before, ring))
+		return true;
+	context_leave(ctx);
+	return false;
+}
+
+static struct context *find_moved(struct aio_ring *ring)
+{
+	struct memory memory = { 0 };
+	struct context *ctx = NULL;
+	uint32_t id;
+
+	if ((uintptr_t)ring % RING_ALIGNED || !memory_reads(&memory, ring, sizeof(*ring)))
+		return NULL;
+	id = atomic_load(&ring->id);
+	if (id >= atomic_load(&registry->high))
+		return NULL;
+	pthread_mutex_lock(&registry->lock);
+	if (enter_moved(&registry->places[id], ring))
+		ctx = &registry->places[id];
+	pthread_mutex_unlock(&registry->lock);
+	return ctx;
+}
+
 struct context *context_enter(const void *ring)
 {
 	unsigned high;
@@ -185,7 +241,7 @@ struct context *context_enter(const void *ring)
 			return &registry->places[i];
 		}
 	}
-	return NULL;
+	return high ? find_moved((struct aio_ring *)(uintptr_t)ring) : NULL;
 }
 
 void context_leave(struct context *ctx)
@@ -193,6 +249,17 @@ void context_leave(struct context *ctx)
 	if (atomic_fetch_sub(&ctx->references, 1) == 1 && atomic_load(&ctx->dead))
 		futex_wake_all(&ctx->references);
 	inside_end();
+}
+
+/* The program has not moved it away or unmapped it. */
+static bool is_there(struct context *ctx, const struct aio_ring *ring)
+{
+	bool same;
+
+	pthread_mutex_lock(&registry->lock);
+	same = ring_is_same(ring, ctx->events);
+	pthread_mutex_unlock(&registry->lock);
+	return same;
 }
 
 bool registry_remove(const void *ring, struct context **ret_ctx)
@@ -203,6 +270,10 @@ bool registry_remove(const void *ring, struct context **ret_ctx)
 
 	if (!ctx)
 		return false;
+	if (!is_there(ctx, ring)) {
+		context_leave(ctx);
+		return false;
+	}
 	mine = atomic_load(&ctx->ring);
 	atomic_store(&ctx->dead, true);
 	removed = mine == ring && atomic_compare_exchange_strong(&ctx->ring, &mine, NULL);

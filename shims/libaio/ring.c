@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring.h"
 
+#include "memory.h"
+
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -24,26 +26,48 @@ static uint32_t events_in(size_t bytes)
 	return (uint32_t)((bytes - sizeof(struct aio_ring)) / sizeof(struct io_event));
 }
 
-struct aio_ring *ring_map(unsigned wanted)
+struct aio_ring *ring_map(unsigned wanted, struct aio_ring **ret_own)
 {
 	size_t bytes = bytes_for(wanted);
 	struct aio_ring *ring =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *own;
 
 	if (ring == MAP_FAILED)
 		return NULL;
-	madvise(ring, bytes, MADV_WIPEONFORK);
+	own = mremap(ring, 0, bytes, MREMAP_MAYMOVE); /* of shared memory: a second view */
+	if (own != MAP_FAILED)
+		madvise(own, bytes, MADV_DONTFORK);
+	*ret_own = own == MAP_FAILED ? ring : own;
 	ring->nr = events_in(bytes);
 	ring->compat = AIO_RING_COMPAT;
 	ring->header_length = sizeof(*ring);
 	return ring;
 }
 
-void ring_unmap(struct aio_ring *ring)
+void ring_unmap(struct aio_ring *ring, struct aio_ring *own)
 {
-	size_t bytes = sizeof(*ring) + (size_t)ring->nr * sizeof(struct io_event);
+	size_t bytes = sizeof(*own) + (size_t)own->nr * sizeof(struct io_event);
 
-	munmap(ring, (bytes + page_size() - 1) & ~(page_size() - 1));
+	bytes = (bytes + page_size() - 1) & ~(page_size() - 1);
+	munmap(ring, bytes);
+	if (own != ring)
+		munmap(own, bytes);
+}
+
+/* A copy does not change with it. */
+bool ring_is_same(const struct aio_ring *ring, struct aio_ring *own)
+{
+	struct memory memory = { 0 };
+	uint32_t id = atomic_load(&own->id);
+	bool same;
+
+	if (!memory_reads(&memory, ring, sizeof(*ring)) || atomic_load(&ring->id) != id)
+		return false;
+	atomic_store(&own->id, ~id);
+	same = atomic_load(&ring->id) == ~id;
+	atomic_store(&own->id, id);
+	return same;
 }
 
 /* The program may have put anything there, so nothing here leaves the ring whatever it is. */

@@ -27,6 +27,7 @@
 
 #include <linux/aio_abi.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,7 +35,7 @@
 #define AIO_RING_COMPAT 1u
 
 struct aio_ring {
-	uint32_t id;
+	_Atomic uint32_t id; /* the context's place */
 	uint32_t nr;
 	_Atomic uint32_t head;
 	_Atomic uint32_t tail;
@@ -55,10 +56,15 @@ _Static_assert(offsetof(struct aio_ring, header_length) == 28, "header_length");
 _Static_assert(sizeof(struct io_event) == 32, "event");
 _Static_assert(sizeof(struct iocb) == 64, "iocb");
 
-/* As many events as the kernel makes room for when io_setup asks for `wanted`. NULL: no memory. A child
- * finds it all zeros, as it finds no context of its parent in the kernel. */
-struct aio_ring *ring_map(unsigned wanted);
-void ring_unmap(struct aio_ring *ring);
+/*
+ * As many events as the kernel makes room for when io_setup asks for `wanted`. NULL: no memory. The program may
+ * move what it sees of the ring (mremap), and a child that it forks sees it too, so *ret_own is the same memory
+ * at an address of the shim's own; or the same address, where there is no such thing.
+ */
+struct aio_ring *ring_map(unsigned wanted, struct aio_ring **ret_own);
+void ring_unmap(struct aio_ring *ring, struct aio_ring *own);
+/* Both are the same memory. What is at `ring` is looked at, which may be nothing. One caller at a time. */
+bool ring_is_same(const struct aio_ring *ring, struct aio_ring *own);
 
 uint32_t ring_count(const struct aio_ring *ring);
 void ring_put(struct aio_ring *ring, const struct io_event *event);
