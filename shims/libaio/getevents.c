@@ -16,6 +16,7 @@
 #define ENDS_AT_ONCE 64u
 #define SECOND_NS 1000000000ull
 #define PATIENCE_NS SECOND_NS
+#define BYTE_NS 10u /* more for each byte: the slowest copy to a file that is worth waiting for */
 #define LOOK_AGAIN_NS 1000000u
 /* Always with a limit: without one, a futex goes on after a handler with SA_RESTART, and io_getevents
  * must not. */
@@ -160,6 +161,17 @@ static bool prompt_left(const struct context *ctx, uint64_t births)
 	return false;
 }
 
+/* How long they are waited for. */
+static uint64_t patience(const struct context *ctx)
+{
+	uint64_t ns = PATIENCE_NS;
+
+	for (const struct operation *op = ctx->newest; op; op = op->next)
+		if (op->prompt)
+			ns += BYTE_NS * op->request.bytes;
+	return ns;
+}
+
 /* They take longer than a copy does: nobody waits for them like that again. */
 static void forget_prompt(struct context *ctx)
 {
@@ -176,7 +188,7 @@ void get_prompt(struct context *ctx, struct getting *get)
 
 	rent_due(ctx);
 	if (ctx->prompt)
-		until_ns = asys_now() + PATIENCE_NS;
+		until_ns = asys_now() + patience(ctx);
 	while (!get->fault && get->got < get->most && prompt_left(ctx, births) &&
 	       !atomic_load(&ctx->dead)) {
 		if (!time_left(until_ns)) {
