@@ -14,12 +14,14 @@
 #include "settle.h"
 #include "symbols.h"
 
+#include <stddef.h>
+
 /* With the lock. */
-static int cancel(struct context *ctx, const struct iocb *iocb, bool *ret_flush)
+static int cancel(struct context *ctx, uintptr_t iocb, bool *ret_flush)
 {
 	struct operation *op = ctx->newest;
 
-	while (op && (op->request.obj != (uintptr_t)iocb || op->cancelled))
+	while (op && (op->request.obj != iocb || op->cancelled))
 		op = op->next;
 	if (!op)
 		return -EINVAL;
@@ -36,20 +38,22 @@ int shim_io_cancel(void *ring, struct iocb *iocb, struct io_event *unused)
 	SHIM_KEEP_ERRNO;
 	struct context *ctx;
 	struct memory memory = { 0 };
+	uint32_t key;
 	bool flush = false;
 	int err;
 
 	(void)unused;
 	shim_count_native(1);
-	if (!memory_reads(&memory, &iocb->aio_key, sizeof(iocb->aio_key)))
+	if (!memory_get(&memory, &key, (uintptr_t)iocb + offsetof(struct iocb, aio_key),
+			sizeof(key)))
 		return -EFAULT;
-	if (iocb->aio_key)
+	if (key)
 		return -EINVAL;
 	ctx = context_enter(ring);
 	if (!ctx)
 		return -EINVAL;
 	pthread_mutex_lock(&ctx->lock);
-	err = cancel(ctx, iocb, &flush);
+	err = cancel(ctx, (uintptr_t)iocb, &flush);
 	pthread_mutex_unlock(&ctx->lock);
 	if (flush)
 		context_start(ctx);

@@ -109,13 +109,23 @@ static bool is_transfer(const struct request *r)
 	return r->write || r->vector || r->opcode == IOCB_CMD_PREAD;
 }
 
+struct iovec request_part(const struct request *r, uint64_t k)
+{
+	struct iovec part;
+
+	memcpy(&part, (const void *)(uintptr_t)(r->buffer + k * sizeof(part)), sizeof(part));
+	return part;
+}
+
 /* All lengths first, as the kernel does. */
-static int check_lengths(struct request *r, const struct iovec *iov)
+static int check_lengths(struct request *r)
 {
 	for (uint64_t k = 0; k < r->size; k++) {
-		if (iov[k].iov_len > SSIZE_MAX)
+		size_t length = request_part(r, k).iov_len;
+
+		if (length > SSIZE_MAX)
 			return -EINVAL;
-		r->bytes += iov[k].iov_len < BYTES_MOST ? iov[k].iov_len : BYTES_MOST;
+		r->bytes += length < BYTES_MOST ? length : BYTES_MOST;
 	}
 	if (r->bytes > BYTES_MOST)
 		r->bytes = BYTES_MOST;
@@ -125,18 +135,19 @@ static int check_lengths(struct request *r, const struct iovec *iov)
 static int check_vector(struct request *r)
 {
 	struct memory memory = { 0 };
-	const struct iovec *iov = (const struct iovec *)(uintptr_t)r->buffer;
 	int err;
 
 	if (r->size > IOV_MAX)
 		return -EINVAL;
-	if (r->size && !memory_reads(&memory, iov, r->size * sizeof(*iov)))
+	if (r->size && !memory_reads(&memory, r->buffer, r->size * sizeof(struct iovec)))
 		return -EFAULT;
-	err = check_lengths(r, iov);
-	for (uint64_t k = 0; !err && k < r->size; k++)
-		if (!is_of_program((uintptr_t)iov[k].iov_base,
-				   r->size > 1 ? iov[k].iov_len : r->bytes))
+	err = check_lengths(r);
+	for (uint64_t k = 0; !err && k < r->size; k++) {
+		struct iovec part = request_part(r, k);
+
+		if (!is_of_program((uintptr_t)part.iov_base, r->size > 1 ? part.iov_len : r->bytes))
 			err = -EFAULT;
+	}
 	return err;
 }
 
@@ -177,7 +188,6 @@ static int check_poll(const struct iocb *iocb)
 int check_request(const struct iocb *iocb, struct request *r)
 {
 	*r = (struct request){
-		.obj = (uintptr_t)iocb,
 		.data = iocb->aio_data,
 		.opcode = iocb->aio_lio_opcode,
 		.fd = (int)iocb->aio_fildes,

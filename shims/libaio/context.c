@@ -10,6 +10,7 @@
 #include "settle.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,14 +23,16 @@
 
 int context_setup(unsigned wanted, void **ret_ring)
 {
+	const uintptr_t place = (uintptr_t)ret_ring;
 	struct memory memory = { 0 };
 	struct aio_ring *ring, *own;
 	struct context *ctx;
+	void *before;
 	int err;
 
-	if (!memory_reads(&memory, ret_ring, sizeof(*ret_ring)))
+	if (!memory_get(&memory, &before, place, sizeof(before)))
 		return -EFAULT;
-	if (*ret_ring || !wanted || wanted > EVENTS_MOST)
+	if (before || !wanted || wanted > EVENTS_MOST)
 		return -EINVAL;
 	ring = ring_map(wanted, &own);
 	if (!ring)
@@ -39,11 +42,11 @@ int context_setup(unsigned wanted, void **ret_ring)
 		ring_unmap(ring, own);
 		return err;
 	}
-	if (!memory_takes(&memory, ret_ring, sizeof(*ret_ring))) {
+	if (!memory_takes(&memory, place, sizeof(ring))) {
 		context_destroy(ring);
 		return -EFAULT;
 	}
-	*ret_ring = ring;
+	memcpy((void *)place, &ring, sizeof(ring));
 	return 0;
 }
 

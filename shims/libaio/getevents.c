@@ -12,6 +12,7 @@
 #include "symbols.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define ENDS_AT_ONCE 64u
 #define SECOND_NS 1000000000ull
@@ -44,13 +45,19 @@ uint64_t time_left(uint64_t until_ns)
 	return now < until_ns ? until_ns - now : 0;
 }
 
+/* Of the next event. */
+static uintptr_t get_place(const struct getting *get)
+{
+	return get->events + get->got * sizeof(struct io_event);
+}
+
 /* So many further events, all of which are there, can be written where the program wants them. Other threads
  * may take the memory away while this one sleeps, so nothing is known from before. */
 static bool takes(struct getting *get, unsigned n)
 {
 	struct memory memory = { 0 };
 
-	get->fault = n && !memory_takes(&memory, get->events + get->got, n * sizeof(*get->events));
+	get->fault = n && !memory_takes(&memory, get_place(get), n * sizeof(struct io_event));
 	return !get->fault;
 }
 
@@ -60,7 +67,7 @@ void get_from_ring(struct context *ctx, struct getting *get)
 
 	n = n < left ? n : left;
 	if (n && takes(get, n)) /* else there may be no array at all */
-		get->got += ring_take(ctx->events, get->events + get->got, n);
+		get->got += ring_take(ctx->events, (void *)get_place(get), n);
 }
 
 /* What the program's memory does not take goes into the ring, as in the kernel it stays there. */
@@ -69,10 +76,11 @@ static void hand_over(struct context *ctx, struct getting *get, const struct io_
 {
 	bool direct = takes(get, n);
 
+	if (direct && n)
+		memcpy((void *)get_place(get), events, n * sizeof(*events));
+	get->got += direct ? n : 0;
 	for (unsigned k = 0; k < n; k++) {
-		if (direct)
-			get->events[get->got++] = events[k];
-		else
+		if (!direct)
 			ring_put(ctx->events, &events[k]);
 		context_unreserve(ctx);
 	}
@@ -252,7 +260,7 @@ int shim_io_getevents(void *ring, long least, long most, struct io_event *events
 {
 	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
-	struct getting get = { .events = events };
+	struct getting get = { .events = (uintptr_t)events };
 	struct context *ctx = context_enter(ring);
 	int err;
 

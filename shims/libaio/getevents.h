@@ -9,7 +9,7 @@
 
 /* What one io_getevents has and wants. */
 struct getting {
-	struct io_event *events; /* the program's */
+	uintptr_t events; /* the program's */
 	unsigned most, least, got;
 	bool fault;	   /* they cannot be written there; those that were to be are in the ring */
 	uint64_t until_ns; /* CLOCK_MONOTONIC; UINT64_MAX: no limit; 0: do not wait */

@@ -7,9 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PAGE_LEAST ((uintptr_t)1 << 12)
 #define NO_SUCH_WAY (-1) /* of changing a signal mask */
 #define SET_SIZE 8u	 /* of signals, as the kernel takes it */
+#define WORD 4u		 /* that the kernel writes */
 
 /* The kernel takes the set before it looks at what is to be done with it. At 0 there is none, but at 8. */
 static bool can_be_read(uintptr_t address)
@@ -29,28 +29,30 @@ static bool can_be_written(uintptr_t address)
 	return address && (syscall(SYS_getcpu, address, NULL, NULL) != -1 || errno != EFAULT);
 }
 
-/* One address in each page. Returns the last, or 0 if one of them is bad. */
-static uintptr_t ask_each(bool (*ask)(uintptr_t), uintptr_t address, size_t size)
+/* What can be written can be read. */
+static void note(struct memory *known, uintptr_t page, bool written)
 {
-	uintptr_t last;
+	known->pages[page % KNOWN_PAGES] = page << 1 | written;
+}
+
+/* One question for each page, at the first byte of it that belongs to the memory. Of the last page there may be
+ * less than a word, and what is behind it is not to be written: so the word ends with it. */
+bool memory_ask(struct memory *known, uintptr_t address, size_t size, bool written)
+{
+	uintptr_t last, at = address;
 
 	if (__builtin_add_overflow(address, size - 1, &last))
-		return 0;
-	for (; ask(address); address = (address | (PAGE_LEAST - 1)) + 1)
-		if (PAGE_OF(address) == PAGE_OF(last))
-			return PAGE_OF(last);
-	return 0;
-}
-
-bool memory_ask_reads(struct memory *known, const void *address, size_t size)
-{
-	known->reads = ask_each(can_be_read, (uintptr_t)address, size);
-	return known->reads;
-}
-
-/* What can be written can be read. */
-bool memory_ask_takes(struct memory *known, void *address, size_t size)
-{
-	known->reads = known->takes = ask_each(can_be_written, (uintptr_t)address, size);
-	return known->takes;
+		return false;
+	for (uintptr_t page = PAGE_OF(address); page <= PAGE_OF(last); page++) {
+		if (page != PAGE_OF(address))
+			at = page << PAGE_BITS;
+		if (memory_is_known(known, page, written))
+			continue;
+		if (written && at > last - (WORD - 1))
+			at = last - (WORD - 1);
+		if (!(written ? can_be_written(at) : can_be_read(at)))
+			return false;
+		note(known, page, written);
+	}
+	return true;
 }

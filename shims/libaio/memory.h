@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * May the program's memory be touched? context.h says why it is asked like this.
+ * May the program's memory be touched? context.h says why it is asked like this. Addresses are numbers here: one
+ * that nobody has asked about is no pointer to anything, and nothing says that it is aligned.
  *
  * Within one call of the program's a page that was found good is not asked for again, nor is the page that
  * this thread's stack is on at the moment.
@@ -11,47 +12,57 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* The part of an address that tells the page: of every page size a part. */
-#define PAGE_OF(address) ((uintptr_t)(address) >> 12)
+#define PAGE_BITS 12
+#define PAGE_OF(address) ((uintptr_t)(address) >> PAGE_BITS)
+#define KNOWN_PAGES 8u /* iocbs of one call often lie on a few pages, in any order */
 
-/* What is known within one call: the last page that could be read, and the last that could be written; or 0,
- * where nothing is. */
+/* What is known within one call: pages, each at the place that its number says; 0 where nothing is. The lowest bit
+ * says that the page can be written, which is then known of it; the others are its number. */
 struct memory {
-	uintptr_t reads, takes;
+	uintptr_t pages[KNOWN_PAGES];
 };
 
-/* memory.c: the same without looking at what is known. */
-bool memory_ask_reads(struct memory *known, const void *address, size_t size);
-bool memory_ask_takes(struct memory *known, void *address, size_t size);
+/* memory.c: the same as memory_is, page by page. */
+bool memory_ask(struct memory *known, uintptr_t address, size_t size, bool written);
 
-static inline bool memory_is_stack(uintptr_t page)
+static inline bool memory_is_known(const struct memory *known, uintptr_t page, bool written)
 {
-	return page == PAGE_OF(__builtin_frame_address(0));
+	uintptr_t entry = known->pages[page % KNOWN_PAGES];
+
+	return (page && entry >> 1 == page && (entry & 1) >= (uintptr_t)written) ||
+	       page == PAGE_OF(__builtin_frame_address(0));
 }
 
-/* In one page that is known. */
-static inline bool memory_is_known(uintptr_t known, const void *address, size_t size)
+/* All of it, which is not nothing, can be read, or written too. */
+static inline bool memory_is(struct memory *known, uintptr_t address, size_t size, bool written)
 {
 	uintptr_t page = PAGE_OF(address);
 
-	return page && page == PAGE_OF((uintptr_t)address + size - 1) &&
-	       (page == known || memory_is_stack(page));
+	return (page == PAGE_OF(address + size - 1) && memory_is_known(known, page, written)) ||
+	       memory_ask(known, address, size, written);
 }
 
-/* All of it, which is not nothing, can be read. */
-static inline bool memory_reads(struct memory *known, const void *address, size_t size)
+static inline bool memory_reads(struct memory *known, uintptr_t address, size_t size)
 {
-	return memory_is_known(known->reads, address, size) ||
-	       memory_ask_reads(known, address, size);
+	return memory_is(known, address, size, false);
 }
 
-/* All of it can be written, and read. For what is to be written anyway: four bytes in each page, from the
- * first or from where the page begins, may be changed by asking. */
-static inline bool memory_takes(struct memory *known, void *address, size_t size)
+/* Of four bytes or more, which are to be written anyway: asking may change four of them in each page. */
+static inline bool memory_takes(struct memory *known, uintptr_t address, size_t size)
 {
-	return memory_is_known(known->takes, address, size) ||
-	       memory_ask_takes(known, address, size);
+	return memory_is(known, address, size, true);
+}
+
+/* A copy of it, if it can be read. */
+static inline bool memory_get(struct memory *known, void *ret_copy, uintptr_t address, size_t size)
+{
+	if (!memory_reads(known, address, size))
+		return false;
+	memcpy(ret_copy, (const void *)address, size);
+	return true;
 }
 
 #endif

@@ -83,7 +83,7 @@ int shim_io_pgetevents(void *ring, long least, long most, struct io_event *event
 {
 	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
-	struct getting get = { .events = events };
+	struct getting get = { .events = (uintptr_t)events };
 	struct memory memory = { 0 };
 	struct context *ctx;
 	int err;
@@ -91,7 +91,7 @@ int shim_io_pgetevents(void *ring, long least, long most, struct io_event *event
 	if (!mask)
 		return shim_io_getevents(ring, least, most, events, timeout);
 	shim_count_native(1);
-	if (!memory_reads(&memory, mask, sizeof(uint64_t)))
+	if (!memory_reads(&memory, (uintptr_t)mask, sizeof(uint64_t)))
 		return -EFAULT;
 	ctx = context_enter(ring);
 	if (!ctx)

@@ -92,8 +92,7 @@ int prepare_memory(struct operation *op)
 		return 0;
 	op->one = (struct iovec){ NULL, 0 };
 	if (r->size == 1)
-		op->one = (struct iovec){ ((const struct iovec *)(uintptr_t)r->buffer)->iov_base,
-					  r->bytes };
+		op->one = (struct iovec){ request_part(r, 0).iov_base, r->bytes };
 	if (r->size <= 1)
 		return 0;
 	op->copied = malloc(r->size * sizeof(*op->copied));

@@ -214,7 +214,8 @@ static struct context *find_moved(struct aio_ring *ring)
 	struct context *ctx = NULL;
 	uint32_t id;
 
-	if ((uintptr_t)ring % RING_ALIGNED || !memory_reads(&memory, ring, sizeof(*ring)))
+	if ((uintptr_t)ring % RING_ALIGNED ||
+	    !memory_reads(&memory, (uintptr_t)ring, sizeof(*ring)))
 		return NULL;
 	id = atomic_load(&ring->id);
 	if (id >= atomic_load(&registry->high))

@@ -3,6 +3,7 @@
 
 #include "memory.h"
 
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -62,7 +63,7 @@ bool ring_is_same(const struct aio_ring *ring, struct aio_ring *own)
 	uint32_t id = atomic_load(&own->id);
 	bool same;
 
-	if (!memory_reads(&memory, ring, sizeof(*ring)) || atomic_load(&ring->id) != id)
+	if (!memory_reads(&memory, (uintptr_t)ring, sizeof(*ring)) || atomic_load(&ring->id) != id)
 		return false;
 	atomic_store(&own->id, ~id);
 	same = atomic_load(&ring->id) == ~id;
@@ -93,14 +94,15 @@ void ring_put(struct aio_ring *ring, const struct io_event *event)
 	atomic_store_explicit(&ring->tail, tail, memory_order_release);
 }
 
-unsigned ring_take(struct aio_ring *ring, struct io_event *ret_events, unsigned most)
+unsigned ring_take(struct aio_ring *ring, void *ret_events, unsigned most)
 {
 	uint32_t head = within(ring, atomic_load_explicit(&ring->head, memory_order_relaxed));
 	uint32_t tail = within(ring, atomic_load_explicit(&ring->tail, memory_order_acquire));
 	unsigned n = 0;
 
 	while (n < most && head != tail) {
-		ret_events[n++] = ring->events[head];
+		memcpy((char *)ret_events + n++ * sizeof(struct io_event), &ring->events[head],
+		       sizeof(struct io_event));
 		head = head + 1 < ring->nr ? head + 1 : 0;
 	}
 	if (n)

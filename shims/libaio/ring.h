@@ -68,7 +68,7 @@ bool ring_is_same(const struct aio_ring *ring, struct aio_ring *own);
 
 uint32_t ring_count(const struct aio_ring *ring);
 void ring_put(struct aio_ring *ring, const struct io_event *event);
-/* Up to `most`; returns how many. */
-unsigned ring_take(struct aio_ring *ring, struct io_event *ret_events, unsigned most);
+/* Up to `most`, to where they need not be aligned; returns how many. */
+unsigned ring_take(struct aio_ring *ring, void *ret_events, unsigned most);
 
 #endif

@@ -16,6 +16,9 @@
 #include "../common/cancel.h"
 #include "../common/errno.h"
 
+#include <stddef.h>
+#include <string.h>
+
 int submit_now(struct context *ctx, struct operation *op)
 {
 	struct asys_call call;
@@ -200,31 +203,36 @@ static int accept_one(struct context *ctx, struct request *r)
 	return err ? err : how;
 }
 
-/* The kernel reads all of it and writes its key; the key is 0, unless it is refused before that. */
-static int touch(struct memory *memory, struct iocb *iocb, bool *ret_fixed)
+/* The kernel copies all of it and writes its key; the key is 0, unless it is refused before that. */
+static int take(struct memory *memory, uintptr_t address, struct iocb *ret_iocb, bool *ret_fixed)
 {
-	*ret_fixed = !memory_takes(memory, &iocb->aio_key, sizeof(iocb->aio_key));
-	if (!memory_reads(memory, iocb, sizeof(*iocb)))
+	const uintptr_t key = address + offsetof(struct iocb, aio_key);
+
+	*ret_fixed = !memory_takes(memory, key, sizeof(ret_iocb->aio_key));
+	if (!memory_get(memory, ret_iocb, address, sizeof(*ret_iocb)))
 		return -EFAULT;
+	ret_iocb->aio_key = 0;
 	if (!*ret_fixed)
-		iocb->aio_key = 0;
+		memcpy((void *)key, &ret_iocb->aio_key, sizeof(ret_iocb->aio_key));
 	return 0;
 }
 
-static int submit_one(struct context *ctx, struct memory *memory, struct iocb *iocb)
+static int submit_one(struct context *ctx, struct memory *memory, uintptr_t address)
 {
+	struct iocb iocb;
 	struct request r;
 	bool fixed;
-	int err = touch(memory, iocb, &fixed);
+	int err = take(memory, address, &iocb, &fixed);
 
 	if (err)
 		return err;
-	err = check_words(iocb);
+	err = check_words(&iocb);
 	if (err)
 		return err;
 	if (!context_reserve(ctx))
 		return -EAGAIN;
-	err = check(ctx, iocb, fixed, &r);
+	err = check(ctx, &iocb, fixed, &r);
+	r.obj = address;
 	if (!err)
 		err = accept_one(ctx, &r);
 	if (err < 0) {
@@ -252,16 +260,19 @@ static void start_all(struct context *ctx, int how)
 	pthread_mutex_unlock(&ctx->lock);
 }
 
-static int submit_all(struct context *ctx, long nr, struct iocb **iocbs)
+/* `vector`: where the addresses of the iocbs are. */
+static int submit_all(struct context *ctx, long nr, uintptr_t vector)
 {
 	int err = 0, how = DONE;
-	struct memory memory = { 0 }, vector = { 0 };
+	struct memory memory = { 0 };
+	uintptr_t iocb;
 	long done = 0;
 
 	while (done < nr && done < ctx->nr) {
 		err = -EFAULT;
-		if (memory_reads(&vector, &iocbs[done], sizeof(*iocbs)))
-			err = submit_one(ctx, &memory, iocbs[done]);
+		if (memory_get(&memory, &iocb, vector + (uintptr_t)done * sizeof(iocb),
+			       sizeof(iocb)))
+			err = submit_one(ctx, &memory, iocb);
 		if (err < 0)
 			break;
 		how |= err;
@@ -283,7 +294,7 @@ int shim_io_submit(void *ring, long nr, struct iocb **iocbs)
 	ctx = nr < 0 ? NULL : context_enter(ring);
 	if (!ctx)
 		return -EINVAL;
-	n = submit_all(ctx, nr, iocbs);
+	n = submit_all(ctx, nr, (uintptr_t)iocbs);
 	context_leave(ctx);
 	shim_submit_end(begin);
 	return n;

@@ -23,10 +23,12 @@ int check_words(const struct iocb *iocb);
 int check_descriptor(int fd);
 /* It is an eventfd. */
 int check_eventfd(int fd);
-/* Fills the request, but for what depends on the file. */
+/* Fills the request, but for its address and what depends on the file. */
 int check_request(const struct iocb *iocb, struct request *ret_request);
 /* Buffers and vectors; sets bytes. The kernel looks at the file's mode before. */
 int check_memory(struct request *request);
+/* Of a vector that can be read, wherever it begins. */
+struct iovec request_part(const struct request *request, uint64_t k);
 /* Offset and length. */
 int check_area(const struct request *request);
 

@@ -353,6 +353,66 @@ static void test_unaligned(void **state)
 	check_nothing(ctx);
 }
 
+/* Asking whether memory can be written leaves what is around it alone, also where it goes over the edge of a page:
+ * the events, and the iocb that gets a key. */
+static void test_around(void **state)
+{
+	struct timespec limit = { 10, 0 };
+	char *mem = pages(3, PROT_READ | PROT_WRITE), *middle = mem + PAGE;
+
+	(void)state;
+	for (int shift = -35; shift < 8; shift++) {
+		char *place = middle + shift - (int)offsetof(struct iocb, aio_rw_flags), *events;
+		struct iocb cb, after, *list = (struct iocb *)(void *)place;
+		struct io_event got;
+
+		memset(mem, 0x5a, 3 * PAGE);
+		io_prep_pread(&cb, file, buf, 10, 0);
+		memcpy(place, &cb, sizeof(cb));
+		check_eq(io_submit(ctx, 1, &list), 1);
+		memcpy(&after, place, sizeof(after));
+		check_eq(memcmp(&after, &cb, sizeof(cb)), 0);
+		check_eq(place[-1], 0x5a);
+		check_eq(place[sizeof(cb)], 0x5a);
+		events = middle + shift;
+		memset(mem, 0x5a, 3 * PAGE);
+		check_eq(io_getevents(ctx, 1, 1, (struct io_event *)(void *)events, &limit), 1);
+		memcpy(&got, events, sizeof(got));
+		check(got.obj == list);
+		check_eq(got.res, 10);
+		for (int k = 1; k < 8; k++) {
+			check_eq(events[-k], 0x5a);
+			check_eq(events[(int)sizeof(got) - 1 + k], 0x5a);
+		}
+	}
+	check_eq(munmap(mem, 3 * PAGE), 0);
+}
+
+/* Many iocbs on many pages, some of which cannot be touched: it gets as far as the first of those. */
+static void test_pages(void **state)
+{
+	enum { MANY = 40, IOCBS = 60 };
+	char *mem = pages(MANY, PROT_READ | PROT_WRITE);
+	struct timespec limit = { 10, 0 };
+	struct iocb *list[IOCBS];
+	struct io_event got[IOCBS];
+
+	(void)state;
+	for (unsigned k = iterations(40); k; k--) {
+		int wrong = (int)(k * 7 % IOCBS);
+
+		for (unsigned i = 0; i < IOCBS; i++) {
+			list[i] = (struct iocb *)(void *)(mem + (i * k + i) % MANY * PAGE + i * 64);
+			io_prep_pread(list[i], file, buf, 10, 0);
+		}
+		list[wrong] = (struct iocb *)(void *)(edge + PAGE + 64 * (k % 8));
+		check_eq(io_submit(ctx, IOCBS, list), wrong ? wrong : -EFAULT);
+		check_eq(io_getevents(ctx, wrong, IOCBS, got, &limit), wrong);
+		progress();
+	}
+	check_eq(munmap(mem, MANY * PAGE), 0);
+}
+
 int main(int argc, char **argv)
 {
 #define addresses(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
@@ -362,7 +422,8 @@ int main(int argc, char **argv)
 		addresses(test_gone),	   addresses(test_gone_elsewhere),
 		addresses(test_cancel),	   addresses(test_events),
 		addresses(test_room),	   addresses(test_iovec),
-		addresses(test_unaligned),
+		addresses(test_unaligned), addresses(test_around),
+		addresses(test_pages),
 	};
 
 	return group(tests, argc, argv);
