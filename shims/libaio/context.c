@@ -202,8 +202,7 @@ int context_destroy(void *ring)
 	context_finish(ctx);
 	pthread_mutex_unlock(&ctx->lock);
 	take_apart(ctx);
-	ring_unmap(ring, ctx->events);
-	registry_free(ctx);
+	registry_free(ctx, ring);
 	inside_end();
 	return 0;
 }

@@ -178,10 +178,10 @@ static inline void inside_end(void)
 /* registry.c, for context.c. -EAGAIN: too many. */
 int registry_add(struct aio_ring *ring, struct aio_ring *own, unsigned wanted,
 		 struct context **ret_ctx);
-/* Takes it out: true for the one caller that did. Others find nothing from then on. */
+/* Takes it out: true for the one caller that did. Others find nothing from then on. False: it is as before. */
 bool registry_remove(const void *ring, struct context **ret_ctx);
-/* Nobody is inside any more. */
-void registry_free(struct context *ctx);
+/* Nobody is inside any more. `ring`: its address, as it was taken out; it is unmapped. */
+void registry_free(struct context *ctx, struct aio_ring *ring);
 /* All contexts of this process, one after the other, with a reference each; `index` from 0. Only those
  * with operations that may name one of the descriptors from `first` to `last`; and none in a child
  * that has its parent's memory until exec (vfork). */

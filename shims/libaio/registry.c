@@ -14,6 +14,9 @@
  * The program may move a ring (mremap), as the kernel lets it. A pointer that no place has is asked what it
  * points to: the ring's number names the place, and whether it is that place's memory is tried out. From then
  * on the place has the new pointer. Where a new ring comes to lie at the old one, the old one is forgotten.
+ * All that, and taking a context out and unmapping its ring, is done with the registry's lock: so what a thread
+ * with a pointer to a context that is gone looks at is not taken away by io_destroy meanwhile, and a pointer
+ * changes only there.
  *
  * Looking for a pointer costs a comparison with each place up to the highest in use, the last one found
  * first: programs have few contexts.
@@ -208,21 +211,28 @@ static bool enter_moved(struct context *ctx, struct aio_ring *ring)
 	return false;
 }
 
+/* With the registry's lock. */
 static struct context *find_moved(struct aio_ring *ring)
 {
 	struct memory memory = { 0 };
-	struct context *ctx = NULL;
 	uint32_t id;
 
-	if ((uintptr_t)ring % RING_ALIGNED ||
-	    !memory_reads(&memory, (uintptr_t)ring, sizeof(*ring)))
+	if (!memory_reads(&memory, (uintptr_t)ring, sizeof(*ring)))
 		return NULL;
 	id = atomic_load(&ring->id);
-	if (id >= atomic_load(&registry->high))
+	if (id >= atomic_load(&registry->high) || !enter_moved(&registry->places[id], ring))
+		return NULL;
+	return &registry->places[id];
+}
+
+static struct context *look_for_moved(struct aio_ring *ring)
+{
+	struct context *ctx;
+
+	if ((uintptr_t)ring % RING_ALIGNED)
 		return NULL;
 	pthread_mutex_lock(&registry->lock);
-	if (enter_moved(&registry->places[id], ring))
-		ctx = &registry->places[id];
+	ctx = find_moved(ring);
 	pthread_mutex_unlock(&registry->lock);
 	return ctx;
 }
@@ -242,7 +252,7 @@ struct context *context_enter(const void *ring)
 			return &registry->places[i];
 		}
 	}
-	return high ? find_moved((struct aio_ring *)(uintptr_t)ring) : NULL;
+	return high ? look_for_moved((struct aio_ring *)(uintptr_t)ring) : NULL;
 }
 
 void context_leave(struct context *ctx)
@@ -252,41 +262,32 @@ void context_leave(struct context *ctx)
 	inside_end();
 }
 
-/* The program has not moved it away or unmapped it. */
-static bool is_there(struct context *ctx, const struct aio_ring *ring)
-{
-	bool same;
-
-	pthread_mutex_lock(&registry->lock);
-	same = ring_is_same(ring, ctx->events);
-	pthread_mutex_unlock(&registry->lock);
-	return same;
-}
-
 bool registry_remove(const void *ring, struct context **ret_ctx)
 {
 	struct context *ctx = context_enter(ring);
-	struct aio_ring *mine;
 	bool removed;
 
 	if (!ctx)
 		return false;
-	if (!is_there(ctx, ring)) {
-		context_leave(ctx);
-		return false;
+	pthread_mutex_lock(&registry->lock);
+	/* Others may have destroyed it, or given it another address; the program may have moved the ring away
+	 * or unmapped it. Then nothing has happened. */
+	removed = atomic_load(&ctx->ring) == ring && ring_is_same(ring, ctx->events);
+	if (removed) {
+		atomic_store(&ctx->dead, true);
+		atomic_store(&ctx->ring, NULL);
 	}
-	mine = atomic_load(&ctx->ring);
-	atomic_store(&ctx->dead, true);
-	removed = mine == ring && atomic_compare_exchange_strong(&ctx->ring, &mine, NULL);
+	pthread_mutex_unlock(&registry->lock);
 	context_leave(ctx);
 	if (removed)
 		*ret_ctx = ctx;
 	return removed;
 }
 
-void registry_free(struct context *ctx)
+void registry_free(struct context *ctx, struct aio_ring *ring)
 {
 	pthread_mutex_lock(&registry->lock);
+	ring_unmap(ring, ctx->events);
 	registry->events -= ctx->wanted_events;
 	pthread_mutex_destroy(&ctx->lock);
 	atomic_store(&queues[ctx->index], NULL);

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -135,13 +137,79 @@ static void test_waiters(void **state)
 	close(fd[1]);
 }
 
+/* Threads that come with a context while, and after, others destroy it. */
+#define COMERS 3
+
+static struct {
+	io_context_t ctx;
+	bool shim;
+	atomic_bool over;
+	atomic_int destroyed;
+	pthread_barrier_t start;
+} race;
+
+static void *comes(void *arg)
+{
+	struct timespec none = { 0, 0 };
+	struct io_event event;
+	sigset_t mask;
+	int n = 0;
+
+	sigemptyset(&mask);
+	pthread_barrier_wait(&race.start);
+	while (!atomic_load(&race.over)) {
+		if (arg)
+			n = io_pgetevents(race.ctx, 0, 1, &event, &none, &mask);
+		else
+			n = io_submit(race.ctx, 0, NULL);
+		check(n == 0 || n == -EINVAL);
+		sched_yield(); /* where threads run one at a time, as under valgrind */
+	}
+	return NULL;
+}
+
+static void *destroys(void *unused)
+{
+	int err;
+
+	pthread_barrier_wait(&race.start);
+	err = io_destroy(race.ctx);
+	check(err == 0 || err == -EINVAL);
+	atomic_fetch_add(&race.destroyed, !err);
+	return unused;
+}
+
+static void test_race(void **state)
+{
+	pthread_t threads[COMERS + 2];
+
+	(void)state;
+	race.shim = under_shim();
+	for (unsigned round = iterations(race.shim ? 100 : 30); round; round--) {
+		race.ctx = setup(8);
+		atomic_store(&race.over, false);
+		atomic_store(&race.destroyed, 0);
+		check_eq(pthread_barrier_init(&race.start, NULL, COMERS + 2), 0);
+		for (uintptr_t k = 0; k < COMERS + 2; k++)
+			check_eq(pthread_create(&threads[k], NULL, k < COMERS ? comes : destroys,
+						race.shim && !k ? &race : NULL),
+				 0);
+		for (int k = COMERS; k < COMERS + 2; k++)
+			check_eq(pthread_join(threads[k], NULL), 0);
+		atomic_store(&race.over, true);
+		for (int k = 0; k < COMERS; k++)
+			check_eq(pthread_join(threads[k], NULL), 0);
+		check_eq(atomic_load(&race.destroyed), 1);
+		pthread_barrier_destroy(&race.start);
+		progress();
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_twice),
-		contract(test_writes),
-		contract(test_waiting),
-		contract(test_waiters),
+		contract(test_twice),	contract(test_writes), contract(test_waiting),
+		contract(test_waiters), contract(test_race),
 	};
 
 	return group(tests, argc, argv);
