@@ -81,27 +81,40 @@ LEAVE_EXPORTED int fexecve(int fd, char *const argv[], char *const envp[])
 	return -1;
 }
 
-/* `first` and what follows it, to the NULL. On this stack, since vfork's children may allocate no other. */
-#define COLLECT(args, argv, first)                                               \
-	do {                                                                     \
-		size_t n = 0;                                                    \
-		va_start(args, first);                                           \
-		for (const char *a = (first); a; a = va_arg(args, const char *)) \
-			n++;                                                     \
-		va_end(args);                                                    \
-		(argv) = alloca((n + 1) * sizeof(*(argv)));                      \
-		va_start(args, first);                                           \
-		(argv)[0] = (char *)(uintptr_t)(first);                          \
-		for (size_t i = 1; i <= n; i++)                                  \
-			(argv)[i] = va_arg(args, char *);                        \
-	} while (0)
+/* Of `first` and what follows it, those before the NULL. `args` stays where it is. */
+static size_t leave_count(const char *first, va_list args)
+{
+	va_list copy;
+	size_t n = 0;
+
+	va_copy(copy, args);
+	for (const char *arg = first; arg; arg = va_arg(copy, const char *))
+		n++;
+	va_end(copy);
+	return n;
+}
+
+/* n of them and the NULL, which *args is behind then. */
+static char **leave_collect(char **argv, size_t n, const char *first, va_list *args)
+{
+	argv[0] = (char *)(uintptr_t)first;
+	for (size_t i = 1; i <= n; i++)
+		argv[i] = va_arg(*args, char *);
+	return argv;
+}
+
+/* Memory for n of them and the NULL: of this stack, since a child of vfork may allocate nothing else. */
+#define LEAVE_ROOM(n) alloca(((n) + 1) * sizeof(char *))
 
 LEAVE_EXPORTED int execl(const char *path, const char *arg, ...)
 {
 	va_list args;
 	char **argv;
+	size_t n;
 
-	COLLECT(args, argv, arg);
+	va_start(args, arg);
+	n = leave_count(arg, args);
+	argv = leave_collect(LEAVE_ROOM(n), n, arg, &args);
 	va_end(args);
 	return execve(path, argv, environ);
 }
@@ -110,8 +123,11 @@ LEAVE_EXPORTED int execlp(const char *file, const char *arg, ...)
 {
 	va_list args;
 	char **argv;
+	size_t n;
 
-	COLLECT(args, argv, arg);
+	va_start(args, arg);
+	n = leave_count(arg, args);
+	argv = leave_collect(LEAVE_ROOM(n), n, arg, &args);
 	va_end(args);
 	return execvpe(file, argv, environ);
 }
@@ -119,10 +135,13 @@ LEAVE_EXPORTED int execlp(const char *file, const char *arg, ...)
 LEAVE_EXPORTED int execle(const char *path, const char *arg, ...)
 {
 	va_list args;
-	char **argv;
 	char *const *envp;
+	char **argv;
+	size_t n;
 
-	COLLECT(args, argv, arg);
+	va_start(args, arg);
+	n = leave_count(arg, args);
+	argv = leave_collect(LEAVE_ROOM(n), n, arg, &args);
 	envp = va_arg(args, char *const *);
 	va_end(args);
 	return execve(path, argv, envp);

@@ -130,6 +130,23 @@ static void by_execlp(void)
 	execlp("true", "true", (char *)NULL);
 }
 
+/* The shell tells whether its arguments, and the variables around it, are those that it was to get. */
+static void by_execl(void)
+{
+	setenv("SAYS", "this", 1);
+	execl("/bin/sh", "sh", "-c", "test \"$0-$1-$7-$8-$#-$SAYS\" = '0-one-seven--7-this'", "0",
+	      "one", "", "3", "4", "5", "6", "seven", (char *)NULL);
+}
+
+static void by_execle(void)
+{
+	char says[] = "SAYS=that", *variables[] = { says, NULL };
+
+	setenv("SAYS", "this", 1);
+	execle("/bin/sh", "sh", "-c", "test \"$0-$1-$2-$#-$SAYS\" = 'zero-one--1-that'", "zero",
+	       "one", (char *)NULL, variables);
+}
+
 static void by_fexecve(void)
 {
 	fexecve(open("/bin/true", O_RDONLY | O_CLOEXEC), arguments, environ);
@@ -152,8 +169,9 @@ static bool is_seen(void)
 
 static void test_others(void **state)
 {
-	static void (*const ends[])(void) = { by_quick_exit, by__exit,	by__Exit,  by_execv,
-					      by_execve,     by_execvp, by_execlp, by_fexecve };
+	static void (*const ends[])(void) = { by_quick_exit, by__exit,	by__Exit, by_execv,
+					      by_execve,     by_execvp, by_execl, by_execlp,
+					      by_execle,     by_fexecve };
 
 	(void)state;
 	for (size_t k = 0; k < (is_seen() ? sizeof(ends) / sizeof(ends[0]) : 1); k++)
