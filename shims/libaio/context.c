@@ -50,6 +50,17 @@ int context_setup(unsigned wanted, void **ret_ring)
 	return 0;
 }
 
+int context_setup_anew(unsigned wanted, void **ret_ring)
+{
+	struct memory memory = { 0 };
+	const void *none = NULL;
+
+	if (!memory_takes(&memory, (uintptr_t)ret_ring, sizeof(none)))
+		return -EFAULT;
+	memcpy((void *)(uintptr_t)ret_ring, &none, sizeof(none));
+	return context_setup(wanted, ret_ring);
+}
+
 int context_open_queue(struct context *ctx)
 {
 	struct asys_queue_options options;

@@ -190,6 +190,8 @@ struct context *registry_next(unsigned *index, unsigned first, unsigned last);
 void registry_note_queue(const struct context *ctx, struct asys_queue *queue);
 
 int context_setup(unsigned wanted, void **ret_ring);
+/* The same, whatever is in *ret_ring. */
+int context_setup_anew(unsigned wanted, void **ret_ring);
 int context_destroy(void *ring);
 /* Opens the queue. With the lock. */
 int context_open_queue(struct context *ctx);

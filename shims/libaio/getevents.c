@@ -23,7 +23,19 @@
  * must not. */
 #define LONG_NS (1000000 * SECOND_NS)
 
-uint64_t until_from(const struct timespec *timeout)
+int limit_take(const struct timespec **timeout, struct timespec *ret_copy)
+{
+	struct memory memory = { 0 };
+
+	if (!*timeout)
+		return 0;
+	if (!memory_get(&memory, ret_copy, (uintptr_t)*timeout, sizeof(*ret_copy)))
+		return -EFAULT;
+	*timeout = ret_copy;
+	return 0;
+}
+
+static uint64_t until_from(const struct timespec *timeout)
 {
 	int64_t ns;
 
@@ -33,6 +45,16 @@ uint64_t until_from(const struct timespec *timeout)
 	    __builtin_add_overflow(ns, (int64_t)timeout->tv_nsec, &ns) || ns < 0)
 		return UINT64_MAX;
 	return ns ? asys_now() + (uint64_t)ns : 0;
+}
+
+int get_begin(struct getting *get, long least, long most, const struct timespec *timeout)
+{
+	if (least < 0 || least > most)
+		return -EINVAL;
+	get->most = most < INT32_MAX ? (unsigned)most : INT32_MAX;
+	get->least = least < INT32_MAX ? (unsigned)least : INT32_MAX;
+	get->until_ns = least ? until_from(timeout) : 0;
+	return 0;
 }
 
 uint64_t time_left(uint64_t until_ns)
@@ -256,25 +278,28 @@ static bool nothing_there(struct context *ctx, const struct timespec *timeout)
 }
 
 int shim_io_getevents(void *ring, long least, long most, struct io_event *events,
-		      struct timespec *timeout)
+		      const struct timespec *timeout)
 {
 	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 	struct getting get = { .events = (uintptr_t)events };
-	struct context *ctx = context_enter(ring);
+	struct timespec copy;
+	struct context *ctx;
 	int err;
 
 	shim_count_native(1);
+	err = limit_take(&timeout, &copy);
+	if (err)
+		return err;
+	ctx = context_enter(ring);
 	if (!ctx)
 		return -EINVAL;
-	if (least < 0 || least > most) {
-		err = nothing_there(ctx, timeout) ? 0 : -EINVAL;
+	err = get_begin(&get, least, most, timeout);
+	if (err) {
+		err = nothing_there(ctx, timeout) ? 0 : err;
 		context_leave(ctx);
 		return err;
 	}
-	get.most = most < INT32_MAX ? (unsigned)most : INT32_MAX;
-	get.least = least < INT32_MAX ? (unsigned)least : INT32_MAX;
-	get.until_ns = least ? until_from(timeout) : 0;
 	pthread_mutex_lock(&ctx->lock);
 	err = get_all(ctx, &get);
 	get_leave(ctx);

@@ -15,8 +15,11 @@ struct getting {
 	uint64_t until_ns; /* CLOCK_MONOTONIC; UINT64_MAX: no limit; 0: do not wait */
 };
 
-/* The kernel takes a time before now for one that never comes. */
-uint64_t until_from(const struct timespec *timeout);
+/* The kernel reads the time limit before anything else. If there is one, *timeout points to the copy then.
+ * -EFAULT: it cannot be read. */
+int limit_take(const struct timespec **timeout, struct timespec *ret_copy);
+/* What is asked for, until when. The kernel takes a time before now for one that never comes. -EINVAL. */
+int get_begin(struct getting *get, long least, long most, const struct timespec *timeout);
 /* 0 when it has passed. */
 uint64_t time_left(uint64_t until_ns);
 

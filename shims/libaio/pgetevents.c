@@ -78,33 +78,46 @@ static int get_masked(struct context *ctx, struct getting *get, const sigset_t *
 	return err;
 }
 
+/* The kernel takes the limit before the mask, and either before it looks for the context. */
+static int take_all(const struct timespec **timeout, struct timespec *ret_limit,
+		    const sigset_t *mask, sigset_t *ret_mask)
+{
+	struct memory memory = { 0 };
+	int err = limit_take(timeout, ret_limit);
+
+	sigemptyset(ret_mask);
+	if (!err && !memory_get(&memory, ret_mask, (uintptr_t)mask, sizeof(uint64_t)))
+		err = -EFAULT;
+	return err;
+}
+
 int shim_io_pgetevents(void *ring, long least, long most, struct io_event *events,
-		       struct timespec *timeout, sigset_t *mask)
+		       const struct timespec *timeout, const sigset_t *mask)
 {
 	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 	struct getting get = { .events = (uintptr_t)events };
-	struct memory memory = { 0 };
+	struct timespec limit;
 	struct context *ctx;
+	sigset_t signals;
 	int err;
 
 	if (!mask)
 		return shim_io_getevents(ring, least, most, events, timeout);
 	shim_count_native(1);
-	if (!memory_reads(&memory, (uintptr_t)mask, sizeof(uint64_t)))
-		return -EFAULT;
+	err = take_all(&timeout, &limit, mask, &signals);
+	if (err)
+		return err;
 	ctx = context_enter(ring);
 	if (!ctx)
 		return -EINVAL;
-	if (least < 0 || least > most) {
+	err = get_begin(&get, least, most, timeout);
+	if (err) {
 		context_leave(ctx);
-		return -EINVAL;
+		return err;
 	}
-	get.most = most < INT32_MAX ? (unsigned)most : INT32_MAX;
-	get.least = least < INT32_MAX ? (unsigned)least : INT32_MAX;
-	get.until_ns = least ? until_from(timeout) : 0;
 	pthread_mutex_lock(&ctx->lock);
-	err = get_masked(ctx, &get, mask);
+	err = get_masked(ctx, &get, &signals);
 	get_leave(ctx);
 	context_leave(ctx);
 	return get_result(&get, err);

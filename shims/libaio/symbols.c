@@ -75,11 +75,7 @@ int cancel_0_4(void *ring, struct iocb *iocb, struct io_event *event)
 EXPORT(getevents_0_1, "io_getevents@LIBAIO_0.1");
 int getevents_0_1(void *ring, long nr, struct io_event *events, const struct timespec *timeout)
 {
-	struct timespec copy = { 0, 0 };
-
-	if (timeout)
-		copy = *timeout;
-	return shim_io_getevents(ring, 1, nr, events, timeout ? &copy : NULL);
+	return shim_io_getevents(ring, 1, nr, events, timeout);
 }
 
 EXPORT(getevents_0_4, "io_getevents@@LIBAIO_0.4");
@@ -99,10 +95,13 @@ int pgetevents_0_5(void *ring, long least, long most, struct io_event *events,
 EXPORT(queue_init_0_1, "io_queue_init@@LIBAIO_0.1");
 int queue_init_0_1(int events, void **ret_ring)
 {
+	SHIM_NO_CANCEL;
+	SHIM_KEEP_ERRNO;
+
 	if (events <= 0)
 		return -EINVAL;
-	*ret_ring = NULL;
-	return setup_0_4(events, ret_ring);
+	shim_count_native(1);
+	return (int)shim_error(context_setup_anew((unsigned)events, ret_ring));
 }
 
 /* Calls what io_set_callback put into each iocb whose event is there. */
@@ -125,11 +124,7 @@ int queue_run_0_1(void *ring)
 EXPORT(queue_wait_0_1, "io_queue_wait@LIBAIO_0.1");
 int queue_wait_0_1(void *ring, const struct timespec *timeout)
 {
-	struct timespec copy = { 0, 0 };
-
-	if (timeout)
-		copy = *timeout;
-	return shim_io_getevents(ring, 0, 0, NULL, timeout ? &copy : NULL);
+	return shim_io_getevents(ring, 0, 0, NULL, timeout);
 }
 
 EXPORT(queue_wait_0_4, "io_queue_wait@@LIBAIO_0.4");

@@ -9,9 +9,9 @@
 
 int shim_io_submit(void *ring, long nr, struct iocb **iocbs);
 int shim_io_getevents(void *ring, long least, long most, struct io_event *events,
-		      struct timespec *timeout);
+		      const struct timespec *timeout);
 int shim_io_pgetevents(void *ring, long least, long most, struct io_event *events,
-		       struct timespec *timeout, sigset_t *mask);
+		       const struct timespec *timeout, const sigset_t *mask);
 int shim_io_cancel(void *ring, struct iocb *iocb, struct io_event *unused);
 
 #endif

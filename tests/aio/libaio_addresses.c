@@ -2,6 +2,7 @@
 /* Wrong addresses: the kernel's answer wherever the kernel reads or writes the program's memory. */
 #include "libaio_support.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -9,6 +10,9 @@
 #include <sys/uio.h>
 
 #define PAGE 4096
+
+/* Not in libaio.h, which has it only for those who were built before. */
+int io_queue_wait(io_context_t context, struct timespec *timeout);
 
 static io_context_t ctx;
 static int file, pipes[2];
@@ -292,6 +296,71 @@ static void test_events(void **state)
 	check_nothing(ctx);
 }
 
+/* Of a raw call, since libaio itself looks at the limit, and faults; the shim's answer is the same in both. */
+static long wait_until(const void *limit, const void *mask, bool masked)
+{
+	const struct {
+		const void *mask;
+		size_t size;
+	} set = { mask, 8 };
+	struct io_event event;
+	struct timespec *l = (struct timespec *)(uintptr_t)limit;
+	long n;
+
+	if (under_shim())
+		return masked ? io_pgetevents(ctx, 1, 1, &event, l, (sigset_t *)(uintptr_t)mask) :
+				io_getevents(ctx, 1, 1, &event, l);
+	n = masked ? syscall(SYS_io_pgetevents, ctx, 1L, 1L, &event, l, &set) :
+		     syscall(SYS_io_getevents, ctx, 1L, 1L, &event, l);
+	return n < 0 ? -errno : n;
+}
+
+/* The limit and the mask are read before it is known whether there is anything to wait for; the mask is there while
+ * it sleeps, whatever becomes of the program's. */
+static void test_limit(void **state)
+{
+	char *end = edge + PAGE;
+	sigset_t none;
+	struct iocb cb;
+
+	(void)state;
+	sigemptyset(&none);
+	for (unsigned k = 0; k < BAD; k++) {
+		give_one(&cb, IO_CMD_PREAD);
+		if (bad(k)) { /* else there is no limit, no mask */
+			check_eq(wait_until(bad(k), NULL, false), -EFAULT);
+			check_eq(wait_until(bad(k), &none, true), -EFAULT);
+			check_eq(wait_until(NULL, bad(k), true), -EFAULT);
+		}
+		check_eq(wait_until(end - 8, &none, false), -EFAULT);
+		check_eq(wait_until(end - 12, &none, true), -EFAULT);
+		check_eq(wait_until(NULL, end - 4, true), -EFAULT);
+		check(get_event(ctx).obj == &cb);
+	}
+	memset(edge, 0, PAGE);
+	for (unsigned shift = 0; shift < 8; shift++) {
+		check_eq(wait_until(end - 16 - shift, NULL, false), 0);
+		check_eq(wait_until(end - 16 - shift, end - 8 - shift, true), 0);
+	}
+}
+
+/* What older programs call. */
+static void test_old(void **state)
+{
+	struct io_event event;
+
+	(void)state;
+	shim_or_skip(); /* libaio itself faults */
+	for (unsigned k = 0; k < BAD; k++) {
+		check_eq(io_queue_init(1, bad(k)), -EFAULT);
+		check_eq(io_queue_init(0, bad(k)), -EINVAL);
+		check_eq(io_getevents(NULL, 0, 1, &event, bad(k)), bad(k) ? -EFAULT : -EINVAL);
+		check_eq(io_getevents(ctx, 2, 1, &event, bad(k)), bad(k) ? -EFAULT : -EINVAL);
+		if (bad(k))
+			check_eq(io_queue_wait(ctx, bad(k)), -EFAULT);
+	}
+}
+
 /* There is room for two, whatever the number says: that counts only when there are more. */
 static void test_room(void **state)
 {
@@ -417,13 +486,11 @@ int main(int argc, char **argv)
 {
 #define addresses(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
 	const struct CMUnitTest tests[] = {
-		addresses(test_setup),	   addresses(test_vector),
-		addresses(test_iocb),	   addresses(test_read_only),
-		addresses(test_gone),	   addresses(test_gone_elsewhere),
-		addresses(test_cancel),	   addresses(test_events),
-		addresses(test_room),	   addresses(test_iovec),
-		addresses(test_unaligned), addresses(test_around),
-		addresses(test_pages),
+		addresses(test_setup),	   addresses(test_vector), addresses(test_iocb),
+		addresses(test_read_only), addresses(test_gone),   addresses(test_gone_elsewhere),
+		addresses(test_cancel),	   addresses(test_events), addresses(test_room),
+		addresses(test_iovec),	   addresses(test_limit),  addresses(test_old),
+		addresses(test_unaligned), addresses(test_around), addresses(test_pages),
 	};
 
 	return group(tests, argc, argv);
