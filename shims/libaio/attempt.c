@@ -6,19 +6,24 @@
 #include "size.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define SEND_SHARE 3u /* poll promises room for a third of a socket's buffer, at least */
 #define ALWAYS_READY (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
 
-static int64_t transfer_now(const struct request *r)
+static int64_t transfer_now(const struct request *r, int64_t offset)
 {
 	const struct iovec one = { (void *)(uintptr_t)r->buffer, r->size };
 	const struct iovec *iov = r->vector ? (const struct iovec *)(uintptr_t)r->buffer : &one;
 	long nr = r->write ? SYS_pwritev2 : SYS_preadv2;
-	long n = syscall(nr, r->fd, iov, r->vector ? r->size : 1, r->offset, 0,
+	long n = syscall(nr, r->fd, iov, r->vector ? r->size : 1, offset, 0,
 			 r->rw_flags | RW_NOWAIT);
 
 	return n < 0 ? -errno : n;
@@ -101,7 +106,7 @@ static enum attempt try_now(struct context *ctx, struct request *r, int64_t *res
 {
 	enum attempt outcome;
 
-	*result = transfer_now(r);
+	*result = transfer_now(r, r->offset);
 	outcome = judge(ctx, r, result);
 	if (r->kind == FILE_CACHED && !r->write)
 		file_attempted(ctx, r->fd, outcome != ATTEMPT_FAIL && !r->cold);
@@ -141,6 +146,46 @@ enum attempt attempt_transfer(struct context *ctx, struct request *r, bool held,
 		return ATTEMPT_QUEUE;
 	}
 	return try_now(ctx, r, ret_result);
+}
+
+/* A write waits until all of it has found room. Poll promises as much as a pipe writes in one piece. */
+bool stream_has_room(const struct request *r)
+{
+	struct pollfd p = { .fd = r->fd, .events = POLLOUT };
+	int pipe, filled, buffer;
+	socklen_t size = sizeof(buffer);
+
+	if (poll(&p, 1, 0) <= 0)
+		return false;
+	if (r->bytes <= PIPE_BUF || (p.revents & (POLLERR | POLLHUP)))
+		return true;
+	pipe = fcntl(r->fd, F_GETPIPE_SZ);
+	if (pipe >= 0)
+		return !ioctl(r->fd, FIONREAD, &filled) &&
+		       (uint64_t)filled + r->bytes <= (uint64_t)pipe;
+	return !getsockopt(r->fd, SOL_SOCKET, SO_SNDBUF, &buffer, &size) &&
+	       r->bytes <= (uint64_t)buffer / SEND_SHARE;
+}
+
+enum attempt attempt_stream(struct request *r, int64_t *ret_result)
+{
+	if (r->write && r->bytes > PIPE_BUF) {
+		r->prompt |= stream_has_room(r);
+		return ATTEMPT_QUEUE;
+	}
+	if (!r->bytes)
+		return ATTEMPT_QUEUE;
+	*ret_result = transfer_now(r, -1);
+	switch (*ret_result) {
+	case -EAGAIN:
+	case -EINTR:
+	case -EINVAL:	  /* it may mean the flag */
+	case -EOPNOTSUPP: /* it does */
+		shim_count_made(1);
+		return ATTEMPT_QUEUE;
+	default:
+		return ATTEMPT_DONE;
+	}
 }
 
 enum attempt attempt_poll(const struct request *r, int64_t *ret_result)

@@ -16,6 +16,7 @@
  *     polls.c       IOCB_CMD_POLL: one epoll set for all of a context's
  *   settle.c     an end comes back from the queue
  *   getevents.c  io_getevents; pgetevents.c with a signal mask
+ *     prompt.c     events that the kernel has at once
  *   ring.c       the ring of events that programs may read themselves
  *   reaper.c     a thread that fills that ring
  *   inbox.c      what program threads leave to it
@@ -105,6 +106,7 @@ struct context {
 	atomic_uint writes;	  /* of them; also looked at without the lock */
 	uint32_t held;		  /* of them, not sent yet (order.c) */
 	uint32_t prompt;	  /* of them, those that a visit without waiting looks for */
+	uint32_t streams;	  /* of them, those of pipes, sockets and the like */
 	bool unflushed;		  /* something was sent that nobody has flushed */
 	uint32_t sent;
 	uint64_t births; /* operations so far */

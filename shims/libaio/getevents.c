@@ -16,9 +16,6 @@
 
 #define ENDS_AT_ONCE 64u
 #define SECOND_NS 1000000000ull
-#define PATIENCE_NS SECOND_NS
-#define BYTE_NS 10u /* more for each byte: the slowest copy to a file that is worth waiting for */
-#define LOOK_AGAIN_NS 1000000u
 /* Always with a limit: without one, a futex goes on after a handler with SA_RESTART, and io_getevents
  * must not. */
 #define LONG_NS (1000000 * SECOND_NS)
@@ -179,58 +176,16 @@ static int sleep_for_news(struct context *ctx, uint64_t left)
 	return err == -EINTR ? -EINTR : 0;
 }
 
-/* Accepted before `births`: others that still submit cannot keep this thread. Those that are held come after
- * others of these, or after what is not waited for. */
-static bool prompt_left(const struct context *ctx, uint64_t births)
+int get_sleep(struct context *ctx, struct getting *get, unsigned least, uint64_t limit_ns)
 {
-	if (!ctx->prompt)
-		return false;
-	for (const struct operation *op = ctx->newest; op; op = op->next)
-		if (op->prompt && !op->blockers && op->born < births)
-			return true;
-	return false;
-}
+	int err;
 
-/* How long they are waited for. */
-static uint64_t patience(const struct context *ctx)
-{
-	uint64_t ns = PATIENCE_NS;
-
-	for (const struct operation *op = ctx->newest; op; op = op->next)
-		if (op->prompt)
-			ns += BYTE_NS * op->request.bytes;
-	return ns;
-}
-
-/* They take longer than a copy does: nobody waits for them like that again. */
-static void forget_prompt(struct context *ctx)
-{
-	for (struct operation *op = ctx->newest; op; op = op->next)
-		op->prompt = false;
-	ctx->prompt = 0;
-}
-
-/* Signals do not end it: the kernel was not waiting either. It looks again now and then, since other
- * threads may get the events. */
-void get_prompt(struct context *ctx, struct getting *get)
-{
-	uint64_t until_ns = 0, births = ctx->births;
-
-	rent_due(ctx);
-	if (ctx->prompt)
-		until_ns = asys_now() + patience(ctx);
-	while (!get->fault && get->got < get->most && prompt_left(ctx, births) &&
-	       !atomic_load(&ctx->dead)) {
-		if (!time_left(until_ns)) {
-			forget_prompt(ctx);
-			return;
-		}
-		if (!atomic_load(&ctx->reaping) && ctx->sent)
-			sleep_in_queue(ctx, get, 1, LOOK_AGAIN_NS);
-		else
-			sleep_for_news(ctx, LOOK_AGAIN_NS);
-		get_from_ring(ctx, get);
-	}
+	if (!atomic_load(&ctx->reaping) && ctx->sent)
+		err = sleep_in_queue(ctx, get, least, limit_ns);
+	else
+		err = sleep_for_news(ctx, limit_ns);
+	get_from_ring(ctx, get);
+	return err;
 }
 
 /* With the lock. 0, -EINTR, or -EINVAL when the context is being destroyed. */
@@ -251,11 +206,7 @@ static int get_all(struct context *ctx, struct getting *get)
 	while (!err && get_wants(get) && (left = time_left(get->until_ns))) {
 		if (atomic_load(&ctx->dead))
 			return -EINVAL;
-		if (!atomic_load(&ctx->reaping) && ctx->sent)
-			err = sleep_in_queue(ctx, get, get->least - get->got, left);
-		else
-			err = sleep_for_news(ctx, left);
-		get_from_ring(ctx, get);
+		err = get_sleep(ctx, get, get->least - get->got, left);
 	}
 	if (err != -EINVAL && (!get->until_ns || get->got < get->least))
 		get_prompt(ctx, get);

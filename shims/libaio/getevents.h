@@ -40,11 +40,11 @@ static inline bool get_wants(const struct getting *get)
 /* With the lock. What is in the ring; and what the queue has, without waiting. */
 void get_from_ring(struct context *ctx, struct getting *get);
 void get_from_queue(struct context *ctx, struct getting *get);
-/*
- * Before it returns because there is no time to wait, or none left. The kernel ends transfers to and from
- * the page cache in io_submit, so programs find their events without waiting; here they may only have been
- * queued. They are let end, unless that takes long, and what else was left to this visit is started.
- */
+/* With the lock, which it lets go while it sleeps, until something happened, or `least` events are there, if they
+ * come from the queue. 0 or -EINTR. */
+int get_sleep(struct context *ctx, struct getting *get, unsigned least, uint64_t limit_ns);
+/* prompt.c, with the lock, which it lets go while it sleeps: before a visit returns because there is no time to wait,
+ * or none left. */
 void get_prompt(struct context *ctx, struct getting *get);
 /* With the lock, which it lets go; afterwards nobody sleeps in vain. */
 void get_leave(struct context *ctx);

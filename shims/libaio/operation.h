@@ -27,6 +27,7 @@ struct request {
 	bool write, vector, append;
 	bool high, low; /* asys's priority */
 	bool cold;	/* a read of what is not in memory, as far as is known */
+	bool prompt;	/* of a stream, and ends soon whatever others do */
 	bool end;	/* a read that may meet the end of the file */
 	uint8_t kind;	/* enum file_kind */
 	uint8_t sort;	/* what kind was when it was accepted: the order goes by that */
@@ -50,7 +51,8 @@ struct operation {
 	bool put;		    /* there */
 	uint64_t born;		    /* counts up in its context */
 	bool cancelled;
-	bool prompt; /* a visit that does not wait looks for it (getevents.c) */
+	bool prompt;  /* it does not wait for anybody (prompt.c) */
+	bool overdue; /* and has taken too long */
 	/* numbers.c */
 	bool awaited; /* somebody closes the file, and waits for this */
 	bool moving; /* its call still has a number that is about to be closed, and was told to end */

@@ -94,6 +94,14 @@ int poll_again(struct context *ctx, int fd)
 	return arm(ctx, fd, NULL);
 }
 
+static bool is_wanted(const struct context *ctx, int fd)
+{
+	bool any;
+
+	wanted(ctx, fd, NULL, &any);
+	return any;
+}
+
 static void end_ready(struct context *ctx, int fd)
 {
 	struct operation *op = ctx->newest, *next;
@@ -114,12 +122,29 @@ void poll_settle(struct context *ctx, int64_t result)
 	bool any = false;
 
 	ctx->watching = false;
+	/* What a visit has found meanwhile may be closed, and its number be another file's. */
 	for (int64_t k = 0; k < result; k++)
-		end_ready(ctx, ctx->polled[k].data.fd);
+		if (is_wanted(ctx, ctx->polled[k].data.fd))
+			end_ready(ctx, ctx->polled[k].data.fd);
 	for (const struct operation *op = ctx->newest; op && !any; op = op->next)
 		any = op->request.opcode == IOCB_CMD_POLL;
 	if (any && result != -ECANCELED)
 		watch(ctx);
+}
+
+/* The set tells of the same again to who watches it, where nobody is interested any more. */
+bool poll_look(struct context *ctx)
+{
+	struct epoll_event ready[POLLED];
+	int n;
+
+	if (!ctx->watching)
+		return false;
+	shim_count_made(1);
+	n = epoll_wait(ctx->epoll_fd, ready, POLLED, 0);
+	for (int k = 0; k < n; k++)
+		end_ready(ctx, ready[k].data.fd);
+	return n > 0;
 }
 
 void poll_stop(struct context *ctx)

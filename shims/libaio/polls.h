@@ -20,6 +20,8 @@ void poll_forget(struct context *ctx, int fd);
 int poll_again(struct context *ctx, int fd);
 /* The watch came back: events of what is ready go to the ring. */
 void poll_settle(struct context *ctx, int64_t result);
+/* The same, without the watch and at once. True if there may be any. */
+bool poll_look(struct context *ctx);
 /* No watch from now on; none of the operations will end. */
 void poll_stop(struct context *ctx);
 void poll_close(struct context *ctx);

@@ -62,6 +62,7 @@ int file_look(struct context *ctx, struct request *r)
 	    (flags & O_ACCMODE) == (r->write ? O_RDONLY : O_WRONLY) ||
 	    (flags & O_ACCMODE) == O_ACCMODE)
 		return -EBADF;
+	r->prompt = flags & O_NONBLOCK;
 	r->append = r->write && !(r->rw_flags & RW_NOAPPEND) &&
 		    ((flags & O_APPEND) || (r->rw_flags & RW_APPEND));
 	if (believed == FILE_UNKNOWN || believed == FILE_STREAM || believed == FILE_EVENTFD) {

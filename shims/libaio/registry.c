@@ -104,7 +104,7 @@ static void place_init(struct context *ctx, unsigned index, unsigned wanted, str
 	atomic_store(&own->id, index);
 	ctx->queue = NULL;
 	ctx->operations = ctx->unused = ctx->newest = NULL;
-	ctx->fresh = ctx->held = ctx->sent = 0;
+	ctx->fresh = ctx->held = ctx->sent = ctx->prompt = ctx->streams = 0;
 	ctx->deferred = ctx->submitted = false;
 	ctx->for_ring = 0;
 	ctx->visits = ctx->sent_at_ns = ctx->quiet = 0;

@@ -11,8 +11,8 @@
 
 #include <stdlib.h>
 
-/* Where the kernel runs it, it has ended in io_submit, which did not have to wait for a disk: transfers of
- * files, but O_DIRECT and reads of what is not in memory. */
+/* Where the kernel runs it, it has ended in io_submit, which did not have to wait for a disk, or for anybody:
+ * transfers of files, but O_DIRECT and reads of what is not in memory, and some of streams. */
 static bool is_prompt(const struct request *r)
 {
 	switch (r->opcode) {
@@ -20,6 +20,8 @@ static bool is_prompt(const struct request *r)
 	case IOCB_CMD_PREADV:
 	case IOCB_CMD_PWRITE:
 	case IOCB_CMD_PWRITEV:
+		if (r->kind == FILE_STREAM)
+			return r->prompt;
 		return !r->cold && (r->kind == FILE_CACHED || r->kind == FILE_PLAIN);
 	default:
 		return false;
@@ -39,8 +41,10 @@ struct operation *operation_take(struct context *ctx, const struct request *requ
 	op->born = ctx->births++;
 	op->cancelled = op->awaited = op->moving = op->borrowed = op->put = false;
 	op->blockers = 0;
+	op->overdue = false;
 	op->prompt = is_prompt(request);
 	ctx->prompt += op->prompt;
+	ctx->streams += op->request.sort == FILE_STREAM;
 	op->copied = NULL;
 	op->previous = NULL;
 	op->next = ctx->newest;
@@ -64,6 +68,7 @@ void operation_give_back(struct context *ctx, struct operation *op)
 	if (op->next)
 		op->next->previous = op->previous;
 	ctx->prompt -= op->prompt;
+	ctx->streams -= op->request.sort == FILE_STREAM;
 	if (op->request.write)
 		atomic_fetch_sub_explicit(&ctx->writes, 1, memory_order_relaxed);
 	numbers_remove(ctx, op);

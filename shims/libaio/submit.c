@@ -98,6 +98,27 @@ static void finish_now(struct context *ctx, const struct request *r, int64_t res
 	context_tell(ctx);
 }
 
+/* Nothing in flight has to end before it. */
+static bool is_next(struct context *ctx, struct request *r)
+{
+	bool next;
+
+	pthread_mutex_lock(&ctx->lock);
+	next = !ctx->streams || !order_count(ctx, ctx->newest, r);
+	pthread_mutex_unlock(&ctx->lock);
+	return next;
+}
+
+static enum attempt transfer(struct context *ctx, struct request *r, bool held, int64_t *ret_result)
+{
+	enum attempt outcome = attempt_transfer(ctx, r, held, ret_result);
+
+	if (outcome != ATTEMPT_QUEUE || r->kind != FILE_STREAM)
+		return outcome;
+	r->sort = r->kind;
+	return is_next(ctx, r) ? attempt_stream(r, ret_result) : outcome;
+}
+
 static enum attempt attempt(struct context *ctx, struct request *r, bool held, int64_t *ret_result)
 {
 	switch (r->opcode) {
@@ -107,7 +128,7 @@ static enum attempt attempt(struct context *ctx, struct request *r, bool held, i
 	case IOCB_CMD_FDSYNC:
 		return attempt_sync(r, ret_result);
 	default:
-		return attempt_transfer(ctx, r, held, ret_result);
+		return transfer(ctx, r, held, ret_result);
 	}
 }
 

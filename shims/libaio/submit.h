@@ -61,6 +61,11 @@ enum attempt {
 /* `held`: something before it is in flight, so it may only be looked at. */
 enum attempt attempt_transfer(struct context *ctx, struct request *request, bool held,
 			      int64_t *ret_result);
+/* Of a pipe, a socket or the like, which nothing in flight comes before. Long writes could end halfway, so it is only
+ * asked whether there is room. */
+enum attempt attempt_stream(struct request *request, int64_t *ret_result);
+/* As far as can be told without trying. */
+bool stream_has_room(const struct request *request);
 enum attempt attempt_poll(const struct request *request, int64_t *ret_result);
 enum attempt attempt_sync(const struct request *request, int64_t *ret_result);
 
