@@ -89,11 +89,12 @@ void get_from_ring(struct context *ctx, struct getting *get)
 		get->got += ring_take(ctx->events, (void *)get_place(get), n);
 }
 
-/* What the program's memory does not take goes into the ring, as in the kernel it stays there. */
+/* What the program's memory does not take goes into the ring, as in the kernel it stays there; and so do all while
+ * older ones are there, which another thread may have put in since this one went to sleep. */
 static void hand_over(struct context *ctx, struct getting *get, const struct io_event *events,
 		      unsigned n)
 {
-	bool direct = takes(get, n);
+	bool direct = !ring_count(ctx->events) && takes(get, n);
 
 	if (direct && n)
 		memcpy((void *)get_place(get), events, n * sizeof(*events));
