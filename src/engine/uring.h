@@ -2,8 +2,8 @@
 /*
  * Inside the io_uring engine: uring.c runs calls, uring_prep.c knows what each opcode means,
  * uring_look.c when a system call waits as the ring does, uring_errors.c which errors may not be the
- * system call's, uring_ring.c has the ring, uring_owner.c which thread may enter it; uring_none.c is the
- * engine where there is no liburing.
+ * system call's, uring_ring.c has the ring, uring_owner.c which thread may enter it, uring_aside.c what
+ * becomes of it; uring_none.c is the engine where there is no liburing.
  */
 #ifndef ENGINE_URING_H
 #define ENGINE_URING_H
@@ -116,6 +116,9 @@ bool ring_put(struct asys_queue *q, uint32_t i, struct io_uring_sqe *entry);
 bool ring_owns(struct asys_queue *q, uint64_t user_data, uint32_t *ret_slot);
 unsigned ring_take_over(struct asys_queue *q); /* brings on the ends of a foreign ring */
 void ring_close(struct asys_queue *q, bool child);
+
+/* uring_aside.c: closes the ring so that this thread is not disturbed by what the kernel does then. */
+void ring_lay_aside(struct uring *u);
 
 /* uring_look.c: what the system call would do where the ring waits. */
 enum look { LOOK_WAITS, LOOK_FAILS, LOOK_DIFFERS };

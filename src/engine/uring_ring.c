@@ -482,10 +482,15 @@ void ring_close(struct asys_queue *q, bool child)
 		owned_free(u->owned);
 	if (child)
 		u->ring.ring_fd = -1;
-	if (!u->dead)
-		io_uring_queue_exit(&u->ring);
-	if (u->news_fd >= 0 && !child)
+	if (u->news_fd >= 0 && !child) {
+		if (!u->dead)
+			io_uring_unregister_eventfd(&u->ring);
 		close(u->news_fd);
+	}
+	if (!u->dead && child)
+		io_uring_queue_exit(&u->ring);
+	else if (!u->dead)
+		ring_lay_aside(u);
 	free(u->fresh);
 	free(u);
 	q->uring = NULL;

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rings of closed queues.
+ *
+ * The kernel takes a ring apart some 10 to 30 ms after its last user let go, and has every thread that used it
+ * take part: what such a thread blocks in by then is interrupted, as by a signal without a handler. A program
+ * that closed a queue would find -EINTR in an epoll_wait of its own, or a short transfer.
+ *
+ * So the thread that closes a queue keeps the ring instead, among its registered rings: these take no
+ * descriptor, belong to this thread alone and end with it, so that nobody can enter them by mistake. Once it
+ * has as many as it may, all are let go at once, and it sits out what follows: one close in so many
+ * takes as long as the kernel does.
+ */
+#include "engine/uring.h"
+
+#if ASYS_HAVE_URING
+
+#include <signal.h>
+#include <string.h>
+
+#define REGISTER_RING_FDS 20 /* Linux 5.18 */
+#define UNREGISTER_RING_FDS 21
+#define ASIDE_MOST 12u /* of 16 that a thread may have: the program may want some */
+#define ASIDE_BYTES_MOST (4u << 20)
+#define APART_NS 100000000u /* the kernel has begun by then, or nothing is to come */
+#define QUIET_NS 5000000u   /* from one ring to the next */
+
+static _Thread_local struct {
+	int64_t tid; /* a forked child has a copy of this, and none of the rings */
+	uint32_t count;
+	size_t bytes; /* of the kernel's memory */
+	struct io_uring_rsrc_update ring[ASIDE_MOST];
+} aside;
+
+/* With every signal blocked: what still interrupts a wait is the kernel. */
+static void sit_out(void)
+{
+	uint64_t until = clock_now() + APART_NS, now;
+	sigset_t all, none, old;
+	int64_t err;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	do {
+		struct timespec left;
+
+		now = clock_now();
+		left = clock_timespec(now < until ? until - now : 0);
+		err = raw_call(SYS_rt_sigtimedwait, ptr_word(&none), 0, ptr_word(&left),
+			       sizeof(uint64_t));
+		until = clock_now() + QUIET_NS;
+	} while (err == -EINTR);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/* Through any ring. */
+static void let_go(int fd)
+{
+	raw_call(SYS_io_uring_register, (uint64_t)fd, UNREGISTER_RING_FDS, ptr_word(aside.ring),
+		 aside.count);
+	aside.count = 0;
+	aside.bytes = 0;
+}
+
+static int keep(const struct io_uring *u)
+{
+	struct io_uring_rsrc_update *ring;
+	size_t bytes = u->sq.ring_sz + u->cq.ring_sz + u->sq.ring_entries * sizeof(*u->sq.sqes);
+	int64_t n;
+
+	if (aside.count == ASIDE_MOST || aside.bytes + bytes > ASIDE_BYTES_MOST)
+		return -EBUSY;
+	ring = &aside.ring[aside.count];
+	memset(ring, 0, sizeof(*ring));
+	ring->offset = UINT32_MAX; /* any place */
+	ring->data = (__u64)u->ring_fd;
+	n = raw_call(SYS_io_uring_register, (uint64_t)u->ring_fd, REGISTER_RING_FDS, ptr_word(ring),
+		     1);
+	if (n != 1)
+		return n < 0 ? (int)n : -EINVAL;
+	ring->data = 0;
+	aside.count++;
+	aside.bytes += bytes;
+	return 0;
+}
+
+void ring_lay_aside(struct uring *u)
+{
+	int64_t tid = raw_call(SYS_gettid, 0, 0, 0, 0);
+	int err;
+
+	if (aside.tid != tid) {
+		memset(&aside, 0, sizeof(aside));
+		aside.tid = tid;
+	}
+	/* The kernel's thread that polls would go on. */
+	err = u->sqpoll ? -EBUSY : keep(&u->ring);
+	if (err == -EBUSY && aside.count)
+		let_go(u->ring.ring_fd);
+	io_uring_queue_exit(&u->ring);
+	if (err == -EBUSY)
+		sit_out();
+}
+#endif
