@@ -15,7 +15,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define LATE_MS 12 /* several ticks of the timer */
+#define LATE_MS 12     /* several ticks of the timer */
+#define SETTLED_MS 200 /* rings that other threads took over from this one are gone */
 
 static bool under_tsan(void)
 {
@@ -241,6 +242,7 @@ static void test_after_ring(void **state)
 	set = epoll_create1(EPOLL_CLOEXEC);
 	check(set >= 0);
 	make_pipe(fd);
+	sleep_ms(SETTLED_MS);
 	for (unsigned k = 0; k < 10; k++) {
 		use_ring();
 		for (unsigned n = 0; n < 3; n++)
