@@ -15,14 +15,19 @@
 
 #if ASYS_HAVE_URING
 
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #define REGISTER_RING_FDS 20 /* Linux 5.18 */
 #define UNREGISTER_RING_FDS 21
+#define USE_REGISTERED_RING (1u << 31)
 #define ASIDE_MOST 12u /* of 16 that a thread may have: the program may want some */
 #define ASIDE_BYTES_MOST (4u << 20)
-#define APART_NS 100000000u /* the kernel has begun by then, or nothing is to come */
+#define APART_NS 500000000u /* the kernel is done by then, however busy */
+#define BEGUN_NS 100000000u /* ... or has begun, or nothing is to come */
 #define QUIET_NS 5000000u   /* from one ring to the next */
 
 static _Thread_local struct {
@@ -32,24 +37,48 @@ static _Thread_local struct {
 	struct io_uring_rsrc_update ring[ASIDE_MOST];
 } aside;
 
-/* With every signal blocked: what still interrupts a wait is the kernel. */
-static void sit_out(void)
+/*
+ * Something that is at its end when all rings are gone, `ring` too: a pipe whose other end they hold as a file,
+ * which the kernel lets go of last (Linux 6.3). -1: not to be had.
+ */
+static int hold_an_end(int ring)
 {
-	uint64_t until = clock_now() + APART_NS, now;
-	sigset_t all, none, old;
+	int64_t err;
+	int pipe[2];
+
+	if (pipe2(pipe, O_CLOEXEC))
+		return -1;
+	err = raw_call(SYS_io_uring_register, (uint64_t)ring, IORING_REGISTER_FILES,
+		       ptr_word(&pipe[1]), 1);
+	for (uint32_t k = 0; k < aside.count && !err; k++)
+		err = raw_call(SYS_io_uring_register, aside.ring[k].offset,
+			       IORING_REGISTER_FILES | USE_REGISTERED_RING, ptr_word(&pipe[1]), 1);
+	close(pipe[1]);
+	if (!err)
+		return pipe[0];
+	close(pipe[0]);
+	return -1;
+}
+
+/* With every signal blocked, so what still interrupts a wait is the kernel. Where nothing tells the end, it has
+ * come when nothing interrupts for a while. */
+static void sit_out(int end)
+{
+	struct pollfd set = { .fd = end, .events = POLLIN };
+	uint64_t until = clock_now() + (end >= 0 ? APART_NS : BEGUN_NS), now;
+	sigset_t all, old;
 	int64_t err;
 
 	sigfillset(&all);
-	sigemptyset(&none);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	do {
 		struct timespec left;
 
 		now = clock_now();
 		left = clock_timespec(now < until ? until - now : 0);
-		err = raw_call(SYS_rt_sigtimedwait, ptr_word(&none), 0, ptr_word(&left),
-			       sizeof(uint64_t));
-		until = clock_now() + QUIET_NS;
+		err = raw_call(SYS_ppoll, ptr_word(&set), end >= 0, ptr_word(&left), 0);
+		if (end < 0)
+			until = clock_now() + QUIET_NS;
 	} while (err == -EINTR);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
@@ -88,7 +117,7 @@ static int keep(const struct io_uring *u)
 void ring_lay_aside(struct uring *u)
 {
 	int64_t tid = raw_call(SYS_gettid, 0, 0, 0, 0);
-	int err;
+	int err, end;
 
 	if (aside.tid != tid) {
 		memset(&aside, 0, sizeof(aside));
@@ -96,10 +125,16 @@ void ring_lay_aside(struct uring *u)
 	}
 	/* The kernel's thread that polls would go on. */
 	err = u->sqpoll ? -EBUSY : keep(&u->ring);
-	if (err == -EBUSY && aside.count)
+	if (err != -EBUSY) {
+		io_uring_queue_exit(&u->ring);
+		return;
+	}
+	end = hold_an_end(u->ring.ring_fd);
+	if (aside.count)
 		let_go(u->ring.ring_fd);
 	io_uring_queue_exit(&u->ring);
-	if (err == -EBUSY)
-		sit_out();
+	sit_out(end);
+	if (end >= 0)
+		close(end);
 }
 #endif

@@ -74,6 +74,18 @@ static bool may_own(const struct asys_queue *q)
 	       (asys_probe()->uring_setup & SETUP_SINGLE_ISSUER);
 }
 
+/* At the limit of descriptors the kernel makes the ring before it says so, and then takes it apart, which
+ * disturbs this thread later (uring_aside.c). */
+static bool has_descriptor(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
 static int make_ring(struct asys_queue *q, struct uring *u)
 {
 	uint32_t entries = q->limit < SQ_MOST ? q->limit : SQ_MOST;
@@ -85,12 +97,13 @@ static int make_ring(struct asys_queue *q, struct uring *u)
 	p.flags = setup_flags(q, u->owned != NULL);
 	p.cq_entries = q->limit < CQ_MOST / 2 ? 2 * q->limit : CQ_MOST;
 	p.sq_thread_idle = SQPOLL_IDLE_MS;
-	err = io_uring_queue_init_params(entries, &u->ring, &p);
-	q->stats.traps++;
+	err = has_descriptor() ? io_uring_queue_init_params(entries, &u->ring, &p) : -EMFILE;
+	u->sqpoll = p.flags & IORING_SETUP_SQPOLL;
+	q->stats.traps += 3;
 	if (!err) {
 		err = try_ring(q, &u->ring);
 		if (err)
-			io_uring_queue_exit(&u->ring);
+			ring_lay_aside(u);
 	}
 	if (err) {
 		owned_free(u->owned);
@@ -98,13 +111,12 @@ static int make_ring(struct asys_queue *q, struct uring *u)
 		return err;
 	}
 	owned_set(u->owned, u->ring.ring_fd);
-	u->sqpoll = p.flags & IORING_SETUP_SQPOLL;
 	q->ring_watched = false;
 	/* A loop that polls would never hear of this ring without a descriptor for its news. */
 	if (q->epoll_fd >= 0 && queue_epoll(q) < 0 && q->fd_wanted) {
 		owned_free(u->owned);
 		u->owned = NULL;
-		io_uring_queue_exit(&u->ring);
+		ring_lay_aside(u);
 		if (u->news_fd >= 0)
 			close(u->news_fd);
 		u->news_fd = -1;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -119,6 +120,31 @@ static void test_threads(void **state)
 		skip_because("no ring is used here");
 }
 
+/* A ring that cannot be made, for want of a descriptor, is taken apart as well. */
+static void test_in_vain(void **state)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC), fd[2];
+	struct rlimit old, low;
+
+	(void)state;
+	make_pair(SOCK_STREAM, fd);
+	check_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = (struct rlimit){ 3, old.rlim_max };
+	for (unsigned k = 0; k < CLOSES; k += 3) {
+		struct asys_queue *q = open_kind(k / 3 % 2);
+
+		check_eq(setrlimit(RLIMIT_NOFILE, &low), 0);
+		use(q, fd);
+		check_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+		wait_undisturbed(k, epoll, fd);
+		asys_queue_close(q);
+		wait_undisturbed(k, epoll, fd);
+		progress();
+	}
+	close(epoll);
+	close_both(fd);
+}
+
 /* A child has none of its parent's rings, and closes as many itself. */
 static int close_in_child(void *arg)
 {
@@ -140,6 +166,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		contract(test_closer),
 		contract(test_threads),
+		contract(test_in_vain),
 		contract(test_child),
 	};
 
