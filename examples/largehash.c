@@ -76,7 +76,7 @@ static int64_t hash_path(const char *path, EVP_MD_CTX *context)
 int main(int argc, char **argv)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	EVP_MD_CTX *context;
 	unsigned length = 0;
 	int64_t err;
 
@@ -84,6 +84,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: largehash FILE\n");
 		return 2;
 	}
+	context = EVP_MD_CTX_new();
 	err = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 ? 0 : -ENOMEM;
 	if (!err)
 		err = hash_path(argv[1], context);
