@@ -185,15 +185,16 @@ static void test_around(void **state)
 	(void)state;
 	for (int shift = -35; shift < 8; shift++) {
 		char *place = middle + shift - (int)offsetof(struct iocb, aio_rw_flags), *events;
-		struct iocb cb, after, *list = (struct iocb *)(void *)place;
+		struct iocb cb, *list = (struct iocb *)(void *)place;
+		unsigned char before[sizeof(cb)];
 		struct io_event got;
 
 		memset(mem, 0x5a, 3 * PAGE);
 		io_prep_pread(&cb, file, buf, 10, 0);
 		memcpy(place, &cb, sizeof(cb));
+		memcpy(before, place, sizeof(before));
 		check_eq(io_submit(ctx, 1, &list), 1);
-		memcpy(&after, place, sizeof(after));
-		check_eq(memcmp(&after, &cb, sizeof(cb)), 0);
+		check_eq(memcmp(place, before, sizeof(before)), 0);
 		check_eq(place[-1], 0x5a);
 		check_eq(place[sizeof(cb)], 0x5a);
 		events = middle + shift;

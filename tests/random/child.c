@@ -38,7 +38,8 @@ void print_again(uint64_t seed)
 	       program_invocation_name, options.kinds, (unsigned long long)seed);
 	if (first != seed)
 		printf("       or, with those before it in its queue, --seed %llu --count %llu\n",
-		       (unsigned long long)first, (unsigned long long)(seed - first + 1));
+		       (unsigned long long)first,
+		       (unsigned long long)seed - (unsigned long long)first + 1);
 }
 
 static void explain(struct program *program, const struct way *way, const char *found)

@@ -45,7 +45,7 @@ struct shared {
 };
 
 /* child.c: runs what there is to run; the exit status. */
-int child_run(struct shared *shared, unsigned number);
+int child_run(struct shared *all, unsigned number);
 /* How this program is run again. */
 void print_again(uint64_t seed);
 
