@@ -190,13 +190,13 @@ static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 		*result = flags & URING_CANCEL ? -ECANCELED : -EINTR;
 	if (*result != -ECANCELED && *result != -EINTR)
 		return false;
-	/* What may have had an effect before it was interrupted says so. */
-	if (*result == -EINTR && !again)
-		return false;
 	if (flags & URING_CANCEL) {
 		*result = -ECANCELED;
 		return false;
 	}
+	/* What may have had an effect before it was interrupted says so. */
+	if (*result == -EINTR && !again)
+		return false;
 	if (flags & (URING_NONBLOCK | URING_RECALLED))
 		return called_back(q, i, result);
 	if (*result == -ECANCELED && (flags & PREP_ECANCELED) && !ring_is_foreign(q->uring))
@@ -271,6 +271,9 @@ static unsigned take_from(struct asys_queue *q, const struct io_uring_cq *cq, un
 		int64_t result = cqe->res;
 
 		__atomic_store_n(cq->khead, ++head, __ATOMIC_RELEASE);
+		/* The call is neither waiting nor with a worker just then, but about to be tried again. */
+		if (unlikely(user_data == CANCEL_DATA && result == -ENOENT))
+			q->uring->missed = true;
 		if (ring_owns(q, user_data, &i)) {
 			n++;
 			*ret_ended += complete(q, i, result);
@@ -343,6 +346,21 @@ static void pay_owed(struct asys_queue *q)
 		if (slot->state == SLOT_HANDED && slot->engine == ASYS_ENGINE_URING &&
 		    (slot->aux & (URING_CANCEL | URING_NONBLOCK | URING_RECALLED)))
 			ask_cancel(q, i, 0);
+	}
+}
+
+/* Those that were not found have ended, or are asked once more. */
+static void cancel_again(struct asys_queue *q)
+{
+	q->uring->missed = false;
+	for (uint32_t i = 0; i < q->pool.fresh; i++) {
+		struct slot *slot = slot_at(q, i);
+
+		if (slot->state != SLOT_HANDED || slot->engine != ASYS_ENGINE_URING ||
+		    !(slot->aux & URING_CANCEL_SENT))
+			continue;
+		slot->aux &= ~URING_CANCEL_SENT;
+		ask_cancel(q, i, 0);
 	}
 }
 
@@ -456,6 +474,8 @@ static unsigned reap_ring(struct asys_queue *q)
 		q->stats.traps++;
 		n = ring_completions(q);
 	}
+	if (unlikely(u->missed))
+		cancel_again(q);
 	flush(q);
 	return n;
 }

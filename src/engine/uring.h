@@ -87,6 +87,7 @@ struct uring {
 	uint32_t fresh_count, fresh_room;
 	uint32_t *fresh; /* slots that may wait, not looked at yet */
 	uint32_t owed;	 /* cancellations that found no room */
+	bool missed;	 /* one did not find its call */
 	uint32_t parked_count;
 	struct slot_list parked; /* to be started again when this thread has a ring of its own */
 	bool sqpoll;

@@ -117,6 +117,47 @@ static asys_id splice_pipe(struct asys_queue *q, struct stage *s)
 	return submit(q, SYS_splice, s->pipe[0], NULL, s->pair[0], NULL, 16, 0);
 }
 
+static struct sockaddr_un busy_address(const struct stage *s)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/busy", s->dir);
+	return address;
+}
+
+static int listen_busily(const struct stage *s)
+{
+	static const int kind = SOCK_STREAM | SOCK_CLOEXEC;
+	struct sockaddr_un address = busy_address(s);
+	int fd = socket(AF_UNIX, kind, 0), others[2];
+
+	check(fd >= 0);
+	check_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	check_eq(listen(fd, 0), 0);
+	for (unsigned k = 0; k < 2; k++) {
+		others[k] = socket(AF_UNIX, kind | SOCK_NONBLOCK, 0);
+		check(others[k] >= 0);
+		if (k == 0)
+			check_eq(connect(others[k], (struct sockaddr *)&address, sizeof(address)),
+				 0);
+		else
+			check_eq(connect(others[k], (struct sockaddr *)&address, sizeof(address)),
+				 -1);
+	}
+	close(others[1]);
+	close(others[0]); /* it still waits to be accepted */
+	return fd;
+}
+
+/* The kernel takes such a connect for ready, and has it tried again and again in a ring. */
+static asys_id connect_busy(struct asys_queue *q, struct stage *s)
+{
+	static struct sockaddr_un address;
+
+	address = busy_address(s);
+	return submit(q, SYS_connect, s->caller, &address, sizeof(address));
+}
+
 const struct blocked blocked_kinds[] = {
 	{ "read of a pipe", read_pipe },
 	{ "readv of a pipe", readv_pipe },
@@ -124,6 +165,7 @@ const struct blocked blocked_kinds[] = {
 	{ "recvfrom", receive },
 	{ "read of a socket", read_socket },
 	{ "accept4", accept_nobody },
+	{ "connect to a full unix socket", connect_busy },
 	{ "read of an eventfd", read_event },
 	{ "read of a timerfd", read_timer },
 	{ "epoll_pwait", wait_epoll },
@@ -177,6 +219,9 @@ void stage_open(struct stage *s)
 	s->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
 	s->dir = temp_make();
+	s->busy = listen_busily(s);
+	s->caller = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	check(s->caller >= 0);
 	snprintf(path, sizeof(path), "%s/locked", s->dir);
 	s->held = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
 	s->want = open(path, O_RDWR | O_CLOEXEC);
@@ -188,9 +233,9 @@ void stage_open(struct stage *s)
 
 void stage_close(struct stage *s)
 {
-	const int fds[] = { s->pipe[0], s->pipe[1], s->full[0], s->full[1],
-			    s->pair[0], s->pair[1], s->event,	s->listening,
-			    s->timer,	s->epoll,   s->held,	s->want };
+	const int fds[] = { s->pipe[0], s->pipe[1], s->full[0],	  s->full[1], s->pair[0],
+			    s->pair[1], s->event,   s->listening, s->timer,   s->epoll,
+			    s->held,	s->want,    s->busy,	  s->caller };
 
 	msgctl(s->queue, IPC_RMID, NULL);
 	for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)

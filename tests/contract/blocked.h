@@ -11,6 +11,8 @@ struct stage {
 	int full[2];	/* its buffer is full */
 	int pair[2];	/* sockets, nothing to read */
 	int listening;	/* nobody connects */
+	int busy;	/* a unix listener with no room for one more */
+	int caller;	/* a socket that is to connect to it */
 	int event;	/* eventfd with 0 */
 	int timer;	/* timerfd, not armed */
 	int epoll;	/* watches nothing */
