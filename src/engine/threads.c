@@ -445,7 +445,8 @@ bool threads_stuck(const struct asys_queue *q)
 {
 	const struct threads *t = q->threads;
 
-	return t && t->outstanding && !threads_live(q) && !(t->new_slow | t->new_quick);
+	return t && t->outstanding && !threads_live(q) && !(t->new_slow | t->new_quick) &&
+	       (threads_offered(q) || threads_queued(t, LANE_SLOW));
 }
 
 unsigned threads_take_back(struct asys_queue *q, uint32_t *ret_slots, unsigned max)

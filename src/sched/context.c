@@ -88,10 +88,22 @@ bool context_renew(struct asys_queue *q)
 	q->context_epoch = now; /* X5 */
 	if (q->driver_on)
 		driver_stop(q);
-	/* Also where none could be had the last time. */
-	if ((q->flags & ASYS_QUEUE_DRIVER) && !q->closing)
+	/* Also where none could be had the last time. While one leaves, the lock is let go: who waits for that comes
+	 * after whoever renews meanwhile, and it must have left before another one starts. */
+	if ((q->flags & ASYS_QUEUE_DRIVER) && !q->closing && !q->driver_on && !q->driver_leaves)
 		driver_start(q);
 	return true;
+}
+
+bool context_renew_inside(struct asys_queue *q)
+{
+	bool driven = q->driver_on || q->driver_leaves;
+
+	if (driven &&
+	    thread_number() != atomic_load_explicit(&q->driver_number, memory_order_relaxed) &&
+	    q->context_epoch != atomic_load_explicit(&rights_epoch, memory_order_acquire))
+		return false;
+	return context_renew(q);
 }
 
 ASYS_API int asys_queue_renew(struct asys_queue *q)

@@ -267,7 +267,7 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 			served = true;
 			continue;
 		}
-		if (unlikely(!context_check(q))) {
+		if (unlikely(!context_follow(q))) {
 			err = wait_for_rights(q, goal);
 			if (err)
 				return err;

@@ -54,9 +54,11 @@ void driver_stop(struct asys_queue *q)
 
 	q->driver_quit = true;
 	q->driver_on = false;
+	q->driver_leaves = true;
 	tell_others(q);
 	queue_unlock(q);
 	pthread_join(q->driver, NULL);
 	queue_lock(q);
+	q->driver_leaves = false;
 	cancel_point_back(state);
 }

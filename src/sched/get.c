@@ -93,7 +93,7 @@ static void start_without_waiting(struct asys_queue *q)
 	struct goal soon = { .ended = q->nended + INLINE_AT_ONCE, .slot = NIL, .when_ns = 1 };
 	bool more = true;
 
-	if (unlikely(!context_check(q)))
+	if (unlikely(!context_follow(q)))
 		return;
 	/* What ends may let others start: again, as long as there is no event to go with. */
 	for (unsigned n = 0; n < START_ROUNDS && more; n++) {
@@ -125,6 +125,7 @@ ASYS_API int asys_queue_flush(struct asys_queue *q)
 
 	if (err)
 		return err;
+	context_follow(q);
 	if (unlikely(q->chains))
 		chains_run(q, false);
 	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
@@ -144,7 +145,7 @@ ASYS_API int asys_queue_get(struct asys_queue *q, struct asys_event *ret_event)
 	if (unlikely(got))
 		return got;
 	if (unlikely(q->paused))
-		context_check(q); /* X3: else the descriptor would poll for ever */
+		context_follow(q); /* X3: else the descriptor would poll for ever */
 	if (!q->nended && q->inflight)
 		start_without_waiting(q);
 	if (q->nended) {
@@ -176,12 +177,14 @@ ASYS_API int asys_queue_get_many(struct asys_queue *q, struct asys_event *ret_ev
 		return err;
 	if (max > INT32_MAX)
 		max = INT32_MAX;
+	if (unlikely(q->paused))
+		context_follow(q); /* X3, as above */
 	if (q->nended < goal.ended && timeout_ns) {
 		goal.when_ns = when_from(timeout_ns);
 		err = drive(q, &goal);
 	} else if (q->nended < max && q->inflight) {
 		start_without_waiting(q);
-	} else if (q->inflight != q->nwaiting && context_check(q)) {
+	} else if (q->inflight != q->nwaiting && context_follow(q)) {
 		serve(q, &goal);
 	}
 	while (n < max && q->nended)
@@ -223,8 +226,8 @@ static bool run_first(struct asys_queue *q, uint32_t i, struct asys_event *ret_e
 {
 	struct slot *slot = slot_at(q, i);
 
-	if (slot->state != SLOT_READY || slot->list != LIST_QUICK || slot->chain ||
-	    q->nlist[LIST_START] || q->nlist[LIST_HOME] || q->chains || !context_check(q) ||
+	if (slot->state != SLOT_READY || !context_check(q) || slot->list != LIST_QUICK ||
+	    slot->chain || q->nlist[LIST_START] || q->nlist[LIST_HOME] || q->chains ||
 	    ((q->inflight > 1 || q->timers.count || queue_shared(q)) && may_hang(&slot->call)) ||
 	    (q->inflight > 1 && ++q->overtaken % OVERTAKEN_MOST == 0))
 		return false;

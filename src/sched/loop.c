@@ -29,6 +29,8 @@ static bool home_is_told(struct asys_queue *q)
 
 	if (likely(!q->nlist[LIST_HOME]))
 		return false;
+	if (!queue_shared(q))
+		return true; /* whoever gets next makes it, or refuses it */
 	now = clock_now();
 	if (home->news || now >= home->again_ns) {
 		home->pause_ns = home->news			     ? HOME_PAUSE_NS :

@@ -132,12 +132,14 @@ struct asys_queue {
 	bool somebody_sleeps; /* one thread sleeps or spins for all; the others wait on `changes` */
 	struct home home;     /* loop.c */
 	bool driver_on, driver_quit;
+	bool driver_leaves; /* one thread waits for that, without the lock */
 	bool paused; /* the driver waits for a thread with the present rights, see context.c */
 	pthread_t driver;
 	_Atomic uint64_t driver_number; /* its thread_number */
 	bool news;			/* something ended since the lock was taken */
 	uint32_t pokes;	      /* raised for a sleeper that may be spinning, and then looks again */
 	uint32_t sleep_kinds; /* engines that the sleeper listens to */
+	bool sleep_risky;     /* it looks now and then whether threads hang */
 
 	struct bell bell; /* rung by other threads when an end was published */
 

@@ -27,6 +27,8 @@
  * whoever sleeps for all, true if he had to be woken. */
 void tell_others(struct asys_queue *q);
 bool poke_sleeper(struct asys_queue *q);
+/* There is something by now that who sleeps for all does not listen to, or look after. */
+bool sleeper_misses(const struct asys_queue *q);
 /* sleep.c: event_fd was written by a ringer, or will be: makes it quiet again. */
 void drain_event_fd(struct asys_queue *q);
 
@@ -61,6 +63,8 @@ static inline int queue_enter(struct asys_queue *q)
 
 static inline void queue_leave(struct asys_queue *q)
 {
+	if (unlikely(queue_shared(q)) && q->somebody_sleeps && sleeper_misses(q))
+		poke_sleeper(q);
 	if (unlikely(q->fd_wanted))
 		user_wait_begin(q);
 	queue_unlock(q);
@@ -86,15 +90,28 @@ void context_leave(struct asys_queue *q);	 /* threads that are not inside a call
 void context_changed(void); /* this process's queues renew before their next call */
 void context_init(struct asys_queue *q);
 bool context_renew(struct asys_queue *q);
+bool context_renew_inside(struct asys_queue *q);
 
-/* Before anything is started: renews the queue if a change happened. False: this thread, the queue's driver,
- * must not start anything, since it still has the rights of before. */
+/* No change of rights happened since the queue's threads were started, and no driver leaves because of one. */
+static inline bool context_is_present(const struct asys_queue *q)
+{
+	return q->context_epoch == atomic_load_explicit(&rights_epoch, memory_order_acquire) &&
+	       !q->driver_quit;
+}
+
+/* Where nothing is under way: renews the queue if a change happened, and lets the lock go meanwhile if it has a
+ * driver. False: this thread, the queue's driver, must not start anything, since it still has the rights
+ * of before. */
+static inline bool context_follow(struct asys_queue *q)
+{
+	return likely(context_is_present(q)) || context_renew(q);
+}
+
+/* Before anything is started: the same with the lock held all the time. False also where that would let it
+ * go: who drives comes to a context_follow next. */
 static inline bool context_check(struct asys_queue *q)
 {
-	if (likely(q->context_epoch == atomic_load_explicit(&rights_epoch, memory_order_acquire) &&
-		   !q->driver_quit))
-		return true;
-	return context_renew(q);
+	return likely(context_is_present(q)) || context_renew_inside(q);
 }
 
 /* start.c */

@@ -201,11 +201,11 @@ ASYS_API struct asys_queue *asys_user(struct asys_queue *q, uint64_t user)
 }
 
 /* Threads are to run it and some live: it need not go through a list. A sleeping one is woken at the
- * next flush. */
+ * next flush. Nothing is renewed here, in the middle of an end: that lets the lock go. */
 static bool offer_now(struct asys_queue *q, uint32_t i)
 {
-	return threads_live(q) && context_check(q) && threads_live(q) &&
-	       !may_hang(&slot_at(q, i)->call) && threads_offer(q, i);
+	return threads_live(q) && context_is_present(q) && !may_hang(&slot_at(q, i)->call) &&
+	       threads_offer(q, i);
 }
 
 void make_ready(struct asys_queue *q, uint32_t i)
@@ -356,7 +356,7 @@ inline uint32_t slot_new(struct asys_queue *q, int *ret_err)
 	uint32_t i;
 
 	if (unlikely(q->flags & ASYS_QUEUE_DRIVER))
-		context_check(q); /* the driver may run the call: with this thread's rights */
+		context_follow(q); /* the driver may run the call: with this thread's rights */
 	i = take_slot(q);
 	return likely(i != NIL) ? i : alloc_helping(q, ret_err);
 }

@@ -133,6 +133,17 @@ static int sleep_once(struct asys_queue *q, uint32_t kinds, uint32_t need, uint6
 	return err == -EINTR ? err : 0;
 }
 
+/* Threads may hang, and somebody has to look. */
+static bool has_risk(const struct asys_queue *q)
+{
+	return threads_to_watch(q) || threads_offered(q);
+}
+
+bool sleeper_misses(const struct asys_queue *q)
+{
+	return (listen_kinds(q) & ~q->sleep_kinds) || (!q->sleep_risky && has_risk(q));
+}
+
 /* Wakes those that wait while another thread sleeps for all. */
 static void wake_listeners(struct asys_queue *q)
 {
@@ -143,14 +154,14 @@ static void wake_listeners(struct asys_queue *q)
 
 /* Until the sleeper has brought something; 0 or -EINTR. Not a condition variable: a signal must end this
  * wait as it ends others, and pthread_cancel must not, or the queue would stay locked. */
-static int wait_for_sleeper(struct asys_queue *q, uint32_t kinds, uint64_t when_ns)
+static int wait_for_sleeper(struct asys_queue *q, uint64_t when_ns)
 {
 	uint32_t seen;
 	int err;
 
 	if (q->news)
 		tell_others(q);
-	if (kinds & ~q->sleep_kinds)
+	if (q->somebody_sleeps && sleeper_misses(q))
 		poke_sleeper(q);
 	seen = atomic_load_explicit(&q->changes, memory_order_relaxed);
 	q->listeners++;
@@ -173,20 +184,23 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 		return 0;
 	if (unlikely(q->rescue))
 		rescue_off(q); /* its signal must not end the sleep as one of the program's would */
-	if (unlikely(q->fd_wanted))
+	if (unlikely(q->fd_wanted)) {
+		user_wait_end(q); /* the bell and the ring's news are this sleeper's now */
 		user_signal(q);
+	}
 	kinds = listen_kinds(q);
 	if (kinds != LISTEN_THREADS || !threads_have_quick_only(q))
 		q->share.spoiled = true;
 	if (queue_shared(q) && q->somebody_sleeps)
-		return wait_for_sleeper(q, kinds, when_ns);
+		return wait_for_sleeper(q, when_ns);
 	if (timers_next(q) < when_ns)
 		when_ns = timers_next(q);
-	risky = threads_to_watch(q) || threads_offered(q);
+	risky = has_risk(q);
 	if (unlikely(risky) && clock_now() + UNHANG_NS < when_ns)
 		when_ns = clock_now() + UNHANG_NS;
 	q->somebody_sleeps = true;
 	q->sleep_kinds = kinds;
+	q->sleep_risky = risky;
 	err = sleep_once(q, kinds, need, when_ns);
 	if (unlikely(risky)) {
 		threads_watch(q);

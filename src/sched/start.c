@@ -108,11 +108,12 @@ static int start_one(struct asys_queue *q, uint32_t i)
  * come back, with the new context, when they are needed. */
 static void run_context_call(struct asys_queue *q, uint32_t i)
 {
+	slot_at(q, i)->state = SLOT_RUNNING; /* the lock is let go meanwhile: nobody may end it */
 	context_leave(q);
 	context_changed(); /* X4: before and after */
 	run_here(q, i);
 	context_changed();
-	context_check(q);
+	context_follow(q);
 }
 
 /* The next home call that this thread sent. Those of other senders wait for them. */
