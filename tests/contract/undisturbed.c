@@ -123,12 +123,11 @@ static void test_threads(void **state)
 }
 
 /* A ring that cannot be made, for want of a descriptor, is taken apart as well. */
-static void test_in_vain(void **state)
+static void close_in_vain(void)
 {
 	int epoll = epoll_create1(EPOLL_CLOEXEC), fd[2];
 	struct rlimit old, low;
 
-	(void)state;
 	make_pair(SOCK_STREAM, fd);
 	check_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
 	low = (struct rlimit){ 3, old.rlim_max };
@@ -145,6 +144,13 @@ static void test_in_vain(void **state)
 	}
 	close(epoll);
 	close_both(fd);
+}
+
+static void test_in_vain(void **state)
+{
+	(void)state;
+	uncollected_or_skip("a loop needs a descriptor");
+	close_in_vain();
 }
 
 /* A child has none of its parent's rings, and closes as many itself. */
