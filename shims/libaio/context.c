@@ -146,14 +146,18 @@ static void wait_until_empty(struct context *ctx)
 	}
 }
 
-/* Until nothing is in flight; nobody gets the events. */
+/* Until nothing is in flight; nobody gets the events. In REAPING, what waited for others goes to the inbox when it
+ * is let go, and the thread that sends it from there may be gone. */
 static void drain(struct context *ctx)
 {
 	struct asys_event ends[DRAIN_AT_ONCE];
 	struct io_event event;
 	int n, eventfd;
 
-	while (ctx->sent) {
+	for (;;) {
+		inbox_send(ctx);
+		if (!ctx->sent)
+			return;
 		context_flush(ctx);
 		pthread_mutex_unlock(&ctx->lock);
 		n = asys_queue_get_many(ctx->queue, ends, DRAIN_AT_ONCE, 1, KICK_AGAIN_NS);

@@ -57,6 +57,31 @@ static void test_writes(void **state)
 	close(fd);
 }
 
+/* Each waits for the one before, and somebody is to be told of all of them. */
+static void test_appends(void **state)
+{
+	static unsigned char mem[4096];
+	int event = eventfd(0, EFD_CLOEXEC), fd;
+	struct iocb cb[16], *list[16];
+	io_context_t ctx;
+
+	(void)state;
+	for (int round = 0; round < 20; round++) {
+		ctx = setup(16);
+		fd = numbered_file(0, O_APPEND);
+		for (int k = 0; k < 16; k++) {
+			list[k] = &cb[k];
+			io_prep_pwrite(&cb[k], fd, mem, sizeof(mem), 0);
+			io_set_eventfd(&cb[k], event);
+		}
+		check_eq(io_submit(ctx, 16, list), 16);
+		check_eq(io_destroy(ctx), 0);
+		check_eq(lseek(fd, 0, SEEK_END), 16 * (long)sizeof(mem));
+		close(fd);
+	}
+	close(event);
+}
+
 /* What would wait for ever does not keep io_destroy. */
 static void test_waiting(void **state)
 {
@@ -209,7 +234,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		contract(test_twice),	contract(test_writes), contract(test_waiting),
-		contract(test_waiters), contract(test_race),
+		contract(test_waiters), contract(test_race),   contract(test_appends),
 	};
 
 	return group(tests, argc, argv);

@@ -36,6 +36,23 @@ static void *asks(void *arg)
 
 enum how { ALONE, WAITER, EVENTFD, ASKER };
 
+/* In a child, which ends by itself. */
+static void run(void (*leaves)(int file, void (*end)(void)), int file, void (*end)(void))
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		leaves(file, end);
+		_exit(4);
+	}
+	check_eq(waitpid(pid, &status, 0), pid);
+	check_eq(status, 0);
+	progress();
+}
+
 static void leave(int file, const int *pipes, enum how how, void (*end)(void))
 {
 	static unsigned char mem[4096];
@@ -152,6 +169,39 @@ static void by_fexecve(void)
 	fexecve(open("/bin/true", O_RDONLY | O_CLOEXEC), arguments, environ);
 }
 
+/* Each waits for the one before, and somebody is to be told of all of them. */
+static void leave_appends(int file, void (*end)(void))
+{
+	static unsigned char mem[4096];
+	static struct iocb cb[16];
+	int event = eventfd(0, EFD_CLOEXEC);
+	io_context_t ctx = NULL;
+
+	if (io_setup(16, &ctx))
+		_exit(1);
+	for (int k = 0; k < 16; k++) {
+		io_prep_pwrite(&cb[k], file, mem, sizeof(mem), 0);
+		io_set_eventfd(&cb[k], event);
+		if (submit_iocb(ctx, &cb[k]) != 1)
+			_exit(2);
+	}
+	end();
+}
+
+static void test_appends(void **state)
+{
+	static void (*const ends[])(void) = { by_exit, by_quick_exit };
+
+	(void)state;
+	for (int round = 0; round < 20; round++) {
+		int file = numbered_file(0, O_APPEND);
+
+		run(leave_appends, file, ends[round % 2]);
+		check_eq(lseek(file, 0, SEEK_END), 16 * 4096);
+		close(file);
+	}
+}
+
 static void test_exit(void **state)
 {
 	(void)state;
@@ -210,7 +260,7 @@ static void test_goes_on(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = { contract(test_exit), contract(test_others),
-					    contract(test_goes_on) };
+					    contract(test_goes_on), contract(test_appends) };
 
 	return group(tests, argc, argv);
 }
