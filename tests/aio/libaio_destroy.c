@@ -2,6 +2,7 @@
 /* io_destroy: what was written is written, nothing touches a buffer any more, waiters leave. */
 #include "libaio_support.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static void test_twice(void **state)
 {
@@ -124,7 +127,13 @@ static void *waits(void *arg)
 	struct waiter *w = arg;
 	struct io_event events[4];
 
-	w->result = io_getevents(w->ctx, w->least, 4, events, NULL);
+	/* The library would look into a ring that is gone, if this thread comes late. */
+	if (under_shim())
+		w->result = io_getevents(w->ctx, w->least, 4, events, NULL);
+	else
+		w->result = (int)syscall(SYS_io_getevents, w->ctx, w->least, 4, events, NULL);
+	if (w->result == -1)
+		w->result = -errno;
 	return NULL;
 }
 
