@@ -148,6 +148,7 @@ struct context {
 	/* reaper.c */
 	atomic_bool reaping;
 	bool has_thread;
+	atomic_bool stopping;  /* it ends, when nobody else is inside */
 	_Atomic uint32_t work; /* changes when there is something for it; a futex */
 	bool reaper_idle;      /* it waits for `work` without a limit */
 	unsigned quiet;	       /* how often it looked in vain */

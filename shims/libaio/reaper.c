@@ -100,8 +100,8 @@ static void reap(struct context *ctx)
 	send_sleepers_away(ctx);
 	inbox_send(ctx);
 	inbox_listen(ctx);
-	/* Looked at after `asleep` was set, as who ends the context rings after. */
-	if (!atomic_load(&ctx->dead))
+	/* Looked at after `asleep` was set, as who stops this thread rings after. */
+	if (!atomic_load(&ctx->stopping))
 		reaper_deliver(ctx, ASYS_FOREVER);
 }
 
@@ -136,7 +136,8 @@ static void *run(void *arg)
 
 	inside_begin();
 	pthread_mutex_lock(&ctx->lock);
-	while (!atomic_load(&ctx->dead)) {
+	/* Not only until the context is dead: a close may still wait for what this thread settles. */
+	while (!atomic_load(&ctx->stopping)) {
 		if (atomic_load(&ctx->reaping))
 			reap(ctx);
 		else
@@ -191,6 +192,7 @@ void reaper_stop(struct context *ctx)
 {
 	if (!ctx->has_thread)
 		return;
+	atomic_store(&ctx->stopping, true);
 	if (atomic_load(&ctx->reaping)) {
 		inbox_ring(ctx);
 	} else {

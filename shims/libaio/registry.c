@@ -120,6 +120,7 @@ static void place_init(struct context *ctx, unsigned index, unsigned wanted, str
 	atomic_store(&ctx->active, 0);
 	atomic_store(&ctx->writes, 0);
 	atomic_store(&ctx->reaping, false);
+	atomic_store(&ctx->stopping, false);
 	atomic_store(&ctx->dead, false);
 	/* Held for moments: worth a short spin, where there is such a kind. */
 	pthread_mutexattr_init(&attr);

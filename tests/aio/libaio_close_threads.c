@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -279,6 +280,79 @@ static void in_child(bool share_memory)
 	close(pipes[1]);
 }
 
+/* Another thread destroys the context in which this one's close waits for writes, and the other way round; or the
+ * process ends meanwhile. */
+#define LARGE (1 << 20)
+
+struct doom {
+	io_context_t ctx;
+	atomic_bool begun;
+	unsigned ms;
+};
+
+static void *run_doom(void *arg)
+{
+	struct doom *doom = arg;
+
+	atomic_store(&doom->begun, true);
+	sleep_ms(doom->ms);
+	check_eq(io_destroy(doom->ctx), 0);
+	return NULL;
+}
+
+/* Every second write is over the one before. */
+static void write_doomed(io_context_t ctx, int fd, int bell)
+{
+	static unsigned char mem[LARGE];
+	static struct iocb cb[WRITES];
+
+	for (int k = 0; k < WRITES; k++) {
+		io_prep_pwrite(&cb[k], fd, mem, LARGE, k / 2 * (long long)LARGE);
+		if (bell >= 0)
+			io_set_eventfd(&cb[k], bell);
+		check_eq(submit_iocb(ctx, &cb[k]), 1);
+	}
+}
+
+static void close_doomed(int keep, int bell, unsigned ms, bool leave)
+{
+	struct doom doom = { .ctx = setup(WRITES), .ms = ms };
+	int fd = reopen(keep);
+	pthread_t thread;
+
+	check_eq(ftruncate(keep, 0), 0);
+	write_doomed(doom.ctx, fd, bell);
+	check_eq(pthread_create(&thread, NULL, run_doom, &doom), 0);
+	while (!atomic_load(&doom.begun))
+		sched_yield();
+	if (leave)
+		_exit(0);
+	check_eq(close(fd), 0);
+	check_eq(lseek(keep, 0, SEEK_END), WRITES / 2 * (long)LARGE);
+	check_eq(pthread_join(thread, NULL), 0);
+}
+
+static void test_doomed(void **state)
+{
+	int keep = numbered_file(0, 0), bell = eventfd(0, EFD_CLOEXEC), status;
+	pid_t pid;
+
+	(void)state;
+	for (unsigned round = 0; round < 12; round++) {
+		close_doomed(keep, round % 4 ? bell : -1, round % 4, false);
+		progress();
+		pid = fork();
+		check(pid >= 0);
+		if (!pid)
+			close_doomed(keep, round % 4 ? bell : -1, round % 4, true);
+		check_eq(waitpid(pid, &status, 0), pid);
+		check_eq(status, 0);
+		progress();
+	}
+	close(keep);
+	close(bell);
+}
+
 static void test_fork(void **state)
 {
 	(void)state;
@@ -298,6 +372,7 @@ int main(int argc, char **argv)
 		contract(test_waiter),
 		contract(test_waiter_with_eventfd),
 		contract(test_handler),
+		contract(test_doomed),
 		contract(test_fork),
 		contract(test_vfork),
 	};
