@@ -196,7 +196,7 @@ static void take_apart(struct context *ctx)
 		shim_queue_closing(ctx->queue);
 		registry_note_queue(ctx, NULL);
 		asys_queue_close(ctx->queue);
-		munmap(ctx->operations, ctx->nr * sizeof(*ctx->operations));
+		operations_free(ctx);
 	}
 	poll_close(ctx);
 	inbox_close(ctx);

@@ -32,6 +32,8 @@ static __attribute__((destructor)) void finish_all(void)
 	struct context *ctx;
 	unsigned index = 0;
 
+	if (shim_inside)
+		return; /* exit in a signal handler, see below */
 	while ((ctx = registry_next(&index, 0, UINT32_MAX))) {
 		if (lock_for_moment(ctx)) {
 			context_finish(ctx);

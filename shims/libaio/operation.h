@@ -45,7 +45,7 @@ struct operation {
 	struct request request;
 	asys_id id;
 	struct iovec one;
-	struct iovec *copied;	    /* of more iovecs, or NULL */
+	struct iovec *copied;	    /* of more iovecs, or NULL; stays until the next use */
 	uint32_t blockers;	    /* not 0: held until so many others are over (order.c) */
 	struct operation *next_put; /* in the inbox */
 	bool put;		    /* there */

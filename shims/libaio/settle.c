@@ -10,6 +10,7 @@
 #include "submit.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 /* Where the kernel runs it, it has ended in io_submit, which did not have to wait for a disk, or for anybody:
  * transfers of files, but O_DIRECT and reads of what is not in memory, and some of streams. */
@@ -45,6 +46,7 @@ struct operation *operation_take(struct context *ctx, const struct request *requ
 	op->prompt = is_prompt(request);
 	ctx->prompt += op->prompt;
 	ctx->streams += op->request.sort == FILE_STREAM;
+	free(op->copied);
 	op->copied = NULL;
 	op->previous = NULL;
 	op->next = ctx->newest;
@@ -72,9 +74,17 @@ void operation_give_back(struct context *ctx, struct operation *op)
 	if (op->request.write)
 		atomic_fetch_sub_explicit(&ctx->writes, 1, memory_order_relaxed);
 	numbers_remove(ctx, op);
-	free(op->copied);
+	/* Its vector is freed with the next use: here this may be a thread whose handler interrupted malloc, and
+	 * then calls _exit, or one that such a thread waits for. */
 	op->next = ctx->unused;
 	ctx->unused = op;
+}
+
+void operations_free(struct context *ctx)
+{
+	for (uint32_t k = 0; k < ctx->fresh; k++)
+		free(ctx->operations[k].copied);
+	munmap(ctx->operations, ctx->nr * sizeof(*ctx->operations));
 }
 
 void operation_end(struct context *ctx, struct operation *op, int64_t result,

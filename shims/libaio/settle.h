@@ -13,6 +13,8 @@
 /* A place for an accepted operation; A1 says that there is one. It is in flight from now on. */
 struct operation *operation_take(struct context *ctx, const struct request *request);
 void operation_give_back(struct context *ctx, struct operation *op);
+/* All places, when none is in flight. */
+void operations_free(struct context *ctx);
 
 /* The operation is over: its event, and the eventfd to tell afterwards, or -1. It is active until the
  * caller has put the event somewhere and calls context_unreserve. */

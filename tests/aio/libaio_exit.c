@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -229,6 +231,101 @@ static void test_others(void **state)
 			one((enum how)how, ends[k]);
 }
 
+static void (*handler_ends)(void);
+static bool handler_eventfd;
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	handler_ends();
+}
+
+static void set_alarm(void (*end)(void))
+{
+	static unsigned count;
+	struct sigaction action = { .sa_handler = on_alarm };
+	struct itimerval when = { .it_value.tv_usec = (suseconds_t)(2000 + count++ * 37) };
+
+	handler_ends = end;
+	if (sigaction(SIGALRM, &action, NULL) || setitimer(ITIMER_REAL, &when, NULL))
+		_exit(5);
+}
+
+static void *idles(void *arg)
+{
+	pause(); /* so that malloc takes locks */
+	return arg;
+}
+
+/* Vectors, which the shim has to keep. */
+static void leave_in_malloc(int file, void (*end)(void))
+{
+	static struct iovec iov[20];
+	static unsigned char mem[128];
+	static struct iocb cb[32];
+	static void *volatile sink;
+	int event = eventfd(0, EFD_CLOEXEC);
+	io_context_t ctx = NULL;
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, idles, NULL) || io_setup(32, &ctx))
+		_exit(1);
+	for (int k = 0; k < 20; k++)
+		iov[k] = (struct iovec){ mem, sizeof(mem) };
+	for (int k = 0; k < 32; k++) {
+		io_prep_pwritev(&cb[k], file, iov, 20, k * 4096);
+		if (handler_eventfd)
+			io_set_eventfd(&cb[k], event);
+		if (submit_iocb(ctx, &cb[k]) != 1)
+			_exit(2);
+	}
+	set_alarm(end);
+	for (;;) {
+		sink = malloc(3000);
+		free(sink);
+	}
+}
+
+static void leave_in_getevents(int pipe, void (*end)(void))
+{
+	static struct iocb cb[2];
+	static char byte;
+	struct timespec limit = { 0, 2000 };
+	struct io_event events[2];
+	io_context_t ctx = NULL;
+
+	if (io_setup(4, &ctx))
+		_exit(1);
+	io_prep_poll(&cb[0], pipe, POLLIN);
+	if (submit_iocb(ctx, &cb[0]) != 1)
+		_exit(2);
+	io_prep_pread(&cb[1], pipe, &byte, 1, 0);
+	if (under_shim() && submit_iocb(ctx, &cb[1]) != 1)
+		_exit(3);
+	set_alarm(end);
+	for (;;)
+		io_getevents(ctx, 1, 2, events, &limit);
+}
+
+/* A handler ends the program, whatever it interrupted. */
+static void test_handler(void **state)
+{
+	int file = numbered_file(0, 0), pipes[2];
+
+	(void)state;
+	make_pipe(pipes);
+	for (unsigned k = iterations(30); k; k--) {
+		run(leave_in_getevents, pipes[0], by_exit);
+		if (!is_seen())
+			continue;
+		handler_eventfd = k % 2;
+		run(leave_in_malloc, file, by__exit);
+	}
+	close(file);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
 /* A program that fails to become another one goes on, with all that it had in flight. */
 static void test_goes_on(void **state)
 {
@@ -260,7 +357,8 @@ static void test_goes_on(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = { contract(test_exit), contract(test_others),
-					    contract(test_goes_on), contract(test_appends) };
+					    contract(test_goes_on), contract(test_appends),
+					    contract(test_handler) };
 
 	return group(tests, argc, argv);
 }
