@@ -104,6 +104,8 @@ static void hand_over(struct context *ctx, struct getting *get, const struct io_
 			ring_put(ctx->events, &events[k]);
 		context_unreserve(ctx);
 	}
+	if (!direct && n)
+		context_tell(ctx); /* the others: this one may leave without them */
 }
 
 static void settle_all(struct context *ctx, const struct asys_event *ends, int n,
