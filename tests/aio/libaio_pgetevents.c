@@ -101,11 +101,72 @@ static void test_events(void **state)
 	close(file);
 }
 
+struct taker {
+	io_context_t ctx;
+	int result;
+};
+
+static void *takes_nowhere(void *arg)
+{
+	struct taker *t = arg;
+	struct timespec limit = { 20, 0 };
+
+	t->result = io_getevents(t->ctx, 1, 1, (struct io_event *)(uintptr_t)8, &limit);
+	return NULL;
+}
+
+static void *takes_masked(void *arg)
+{
+	struct taker *t = arg;
+	struct io_event event;
+	sigset_t none;
+
+	sigemptyset(&none);
+	t->result = io_pgetevents(t->ctx, 1, 1, &event, NULL, &none);
+	return NULL;
+}
+
+/* Another thread comes first, with an array that cannot be written: the event is for who sleeps. */
+static void test_other_array(void **state)
+{
+	io_context_t ctx = setup(8);
+	struct taker nowhere = { .ctx = ctx }, masked = { .ctx = ctx };
+	pthread_t threads[2];
+	struct iocb cb[2];
+	char bytes[2];
+	int fd[2];
+
+	(void)state;
+	make_pipe(fd);
+	for (int k = 0; k < 2; k++) {
+		io_prep_poll(&cb[k], fd[0], POLLIN);
+		if (under_shim())
+			io_prep_pread(&cb[k], fd[0], &bytes[k], 1, 0);
+	}
+	check_eq(submit_iocb(ctx, &cb[0]), 1);
+	check_eq(pthread_create(&threads[0], NULL, takes_masked, &masked), 0);
+	sleep_ms(30);
+	check_eq(pthread_create(&threads[1], NULL, takes_nowhere, &nowhere), 0);
+	sleep_ms(30);
+	check_eq(write(fd[1], "x", 1), 1);
+	check_eq(pthread_join(threads[0], NULL), 0);
+	check_eq(masked.result, 1);
+	/* If that one was faster, here is one for the other. */
+	check_eq(submit_iocb(ctx, &cb[1]), 1);
+	check_eq(write(fd[1], "x", 1), 1);
+	check_eq(pthread_join(threads[1], NULL), 0);
+	check_eq(nowhere.result, -EFAULT);
+	check_eq(io_destroy(ctx), 0);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		contract(test_mask),
 		contract(test_events),
+		contract(test_other_array),
 	};
 
 	return group(tests, argc, argv);
