@@ -189,6 +189,9 @@ void registry_free(struct context *ctx, struct aio_ring *ring);
  * with operations that may name one of the descriptors from `first` to `last`; and none in a child
  * that has its parent's memory until exec (vfork). */
 struct context *registry_next(unsigned *index, unsigned first, unsigned last);
+/* The next context of this process that io_destroy of another thread has begun with and in which operations are in
+ * flight; it may be gone at any moment. */
+struct context *registry_next_dead(unsigned *index);
 /* The queue of this context is to be closed in a forked child. */
 void registry_note_queue(const struct context *ctx, struct asys_queue *queue);
 

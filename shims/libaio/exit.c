@@ -15,6 +15,7 @@
 #include <time.h>
 
 #define PATIENCE_S 1
+#define LOOKS_IN_SECOND 1000
 
 /* Other threads hold it for moments. The thread that ends holds it itself if it does so in a signal
  * handler: then what is in flight is lost. */
@@ -25,6 +26,28 @@ static bool lock_for_moment(struct context *ctx)
 	clock_gettime(CLOCK_REALTIME, &limit);
 	limit.tv_sec += PATIENCE_S;
 	return !pthread_mutex_timedlock(&ctx->lock, &limit);
+}
+
+/* Other threads are in io_destroy, which finishes what must be finished; as long as something ends within the
+ * patience. */
+static void await_destroyers(void)
+{
+	struct context *ctx;
+	unsigned index = 0;
+
+	while ((ctx = registry_next_dead(&index))) {
+		unsigned before = atomic_load(&ctx->active), looks = 0;
+
+		while (atomic_load(&ctx->dead) && atomic_load(&ctx->active) &&
+		       looks < PATIENCE_S * LOOKS_IN_SECOND) {
+			unsigned active = atomic_load(&ctx->active);
+			uint32_t news = atomic_load(&ctx->news);
+
+			looks = active == before ? looks + 1 : 0;
+			before = active;
+			futex_sleep(&ctx->news, news, 1000000000 / LOOKS_IN_SECOND);
+		}
+	}
 }
 
 static __attribute__((destructor)) void finish_all(void)
@@ -41,6 +64,7 @@ static __attribute__((destructor)) void finish_all(void)
 		}
 		context_leave(ctx);
 	}
+	await_destroyers();
 }
 
 /* Also for libasys-syscall.so. In a signal handler that interrupted the shim nothing can be waited for, as this
@@ -65,6 +89,7 @@ void asys_aio_finish(void)
 		}
 		context_leave(ctx);
 	}
+	await_destroyers();
 }
 
 __attribute__((constructor)) static void begin(void)

@@ -315,6 +315,17 @@ struct context *registry_next(unsigned *index, unsigned first, unsigned last_num
 	return NULL;
 }
 
+struct context *registry_next_dead(unsigned *index)
+{
+	while (registry && *index < atomic_load(&registry->high)) {
+		struct context *ctx = &registry->places[(*index)++];
+
+		if (atomic_load(&ctx->dead) && atomic_load(&ctx->active) && is_own())
+			return ctx;
+	}
+	return NULL;
+}
+
 void registry_note_queue(const struct context *ctx, struct asys_queue *queue)
 {
 	atomic_store(&queues[ctx->index], queue);

@@ -204,6 +204,47 @@ static void test_appends(void **state)
 	}
 }
 
+static void *destroys(void *arg)
+{
+	io_destroy(arg);
+	return NULL;
+}
+
+/* While another thread waits in io_destroy. */
+static void leave_destroyed(int file, void (*end)(void))
+{
+	static unsigned char mem[1 << 20];
+	static struct iocb cb[16];
+	io_context_t ctx = NULL;
+	pthread_t thread;
+
+	if (io_setup(16, &ctx))
+		_exit(1);
+	for (int k = 0; k < 16; k++) {
+		io_prep_pwrite(&cb[k], file, mem, sizeof(mem), k * (long long)sizeof(mem));
+		if (submit_iocb(ctx, &cb[k]) != 1)
+			_exit(2);
+	}
+	if (pthread_create(&thread, NULL, destroys, ctx))
+		_exit(3);
+	sleep_ms(1);
+	end();
+}
+
+static void test_destroyed(void **state)
+{
+	static void (*const ends[])(void) = { by_exit, by_quick_exit };
+
+	(void)state;
+	for (int round = 0; round < 10; round++) {
+		int file = numbered_file(0, 0);
+
+		run(leave_destroyed, file, ends[round % 2]);
+		check_eq(lseek(file, 0, SEEK_END), 16 << 20);
+		close(file);
+	}
+}
+
 static void test_exit(void **state)
 {
 	(void)state;
@@ -356,9 +397,9 @@ static void test_goes_on(void **state)
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { contract(test_exit), contract(test_others),
+	const struct CMUnitTest tests[] = { contract(test_exit),    contract(test_others),
 					    contract(test_goes_on), contract(test_appends),
-					    contract(test_handler) };
+					    contract(test_handler), contract(test_destroyed) };
 
 	return group(tests, argc, argv);
 }
