@@ -263,6 +263,22 @@ static void let_go(struct context *ctx, const struct range *range)
 		context_start(ctx);
 }
 
+/* What io_destroy of another thread waits for is made by number, too. It ends all that might wait for ever. */
+static void await_destroyers(unsigned first, unsigned last)
+{
+	struct context *ctx;
+	unsigned index = 0;
+
+	while ((ctx = registry_next_dead(&index))) {
+		while (atomic_load(&ctx->dead) && atomic_load(&ctx->active) &&
+		       numbers_maybe(ctx, first, last)) {
+			uint32_t news = atomic_load(&ctx->news);
+
+			futex_sleep(&ctx->news, news, LOOK_MOST_NS);
+		}
+	}
+}
+
 void asys_aio_let_go(unsigned first, unsigned last)
 {
 	SHIM_KEEP_ERRNO;
@@ -278,5 +294,6 @@ void asys_aio_let_go(unsigned first, unsigned last)
 		let_go(ctx, &range);
 		context_leave(ctx);
 	}
+	await_destroyers(first, last);
 	pthread_setcancelstate(cancel, &cancel);
 }
