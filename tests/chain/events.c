@@ -331,7 +331,8 @@ static void test_priority(void **state)
 	asys_chain_send(q, c, &turn[1]);
 	asys_chain_send(asys_high(q), c, &turn[0]);
 	check_eq(drain(q), 3);
-	if (engine_forced("inline") || !getenv("ASYS_ENGINE"))
+	/* A driver may begin with the first before the last is sent. */
+	if ((engine_forced("inline") || !getenv("ASYS_ENGINE")) && !driver_is("thread"))
 		for (unsigned i = 0; i < 3; i++)
 			check_eq(turn[i], i);
 	check_eq(at, 3);
