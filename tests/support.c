@@ -407,6 +407,17 @@ int memory_file(void)
 	return fd;
 }
 
+int reopen(int fd)
+{
+	char path[64];
+	int again;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	check(again >= 0);
+	return again;
+}
+
 void make_pipe(int fd[2])
 {
 	check_eq(pipe2(fd, O_CLOEXEC), 0);

@@ -122,6 +122,8 @@ char *temp_make(void);
 void temp_remove(char *path);
 /* A file in memory. */
 int memory_file(void);
+/* The same file once more, as another open file: locks are between these. */
+int reopen(int fd);
 /* An array of pipe ends: fd[0] reads, fd[1] writes. */
 void make_pipe(int fd[2]);
 /* support_sockets.c: a pair of AF_UNIX of that type, and both ends of a TCP connection. */

@@ -19,17 +19,6 @@
 #define THREADS 4
 #define WRITES 8
 
-static int reopen(int fd)
-{
-	char path[64];
-	int again;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	again = open(path, O_RDWR | O_CLOEXEC);
-	check(again >= 0);
-	return again;
-}
-
 /* Rounds: a context has room for the events of all of them, as many as the system allows. */
 static unsigned rounds_of_writers(void)
 {

@@ -13,18 +13,6 @@
 
 #define TURNS_MOST 5000u
 
-/* The same file, as another open file: locks are between these. */
-static int open_again(int fd)
-{
-	char path[64];
-	int again;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	again = open(path, O_RDWR | O_CLOEXEC);
-	check(again >= 0);
-	return again;
-}
-
 /* Two senders whose rights may have changed, again and again. */
 static void *renew_and_send(void *arg)
 {
@@ -116,7 +104,7 @@ static void check_other_engine(void)
 	char byte;
 
 	held = memory_file();
-	wanted = open_again(held);
+	wanted = reopen(held);
 	check_eq(flock(held, LOCK_EX), 0);
 	make_pair(SOCK_STREAM, fd);
 	lock = submit(q, SYS_flock, wanted, LOCK_EX);
@@ -163,7 +151,7 @@ static void check_beside_a_loop(unsigned looks)
 	pthread_t thread;
 
 	held = memory_file();
-	wanted = open_again(held);
+	wanted = reopen(held);
 	check_eq(flock(held, LOCK_EX), 0);
 	atomic_store(&c.id, submit(c.queue, SYS_flock, wanted, LOCK_EX).value);
 	for (unsigned k = 0; k < 20; k++)
@@ -202,7 +190,7 @@ static void check_quiet_after_renewal(uint32_t flags)
 	asys_id lock;
 
 	held = memory_file();
-	wanted = open_again(held);
+	wanted = reopen(held);
 	check_eq(flock(held, LOCK_EX), 0);
 	lock = submit(q, SYS_flock, wanted, LOCK_EX);
 	check_eq(asys_queue_flush(q), 0);
