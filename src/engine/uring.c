@@ -336,31 +336,22 @@ static void cancel(struct asys_queue *q, uint32_t i)
 		ring_submit(q);
 }
 
-/* There was no room for them before. */
+/* There was no room for some before, or one did not find its call: those that were sent have ended, or are asked
+ * once more. */
 static void pay_owed(struct asys_queue *q)
 {
+	uint32_t sent = q->uring->missed ? URING_CANCEL_SENT : 0;
+
 	q->uring->owed = 0;
-	for (uint32_t i = 0; i < q->pool.fresh; i++) {
-		struct slot *slot = slot_at(q, i);
-
-		if (slot->state == SLOT_HANDED && slot->engine == ASYS_ENGINE_URING &&
-		    (slot->aux & (URING_CANCEL | URING_NONBLOCK | URING_RECALLED)))
-			ask_cancel(q, i, 0);
-	}
-}
-
-/* Those that were not found have ended, or are asked once more. */
-static void cancel_again(struct asys_queue *q)
-{
 	q->uring->missed = false;
 	for (uint32_t i = 0; i < q->pool.fresh; i++) {
 		struct slot *slot = slot_at(q, i);
 
-		if (slot->state != SLOT_HANDED || slot->engine != ASYS_ENGINE_URING ||
-		    !(slot->aux & URING_CANCEL_SENT))
-			continue;
-		slot->aux &= ~URING_CANCEL_SENT;
-		ask_cancel(q, i, 0);
+		if (slot->state == SLOT_HANDED && slot->engine == ASYS_ENGINE_URING &&
+		    (slot->aux & (URING_CANCEL | URING_NONBLOCK | URING_RECALLED))) {
+			slot->aux &= ~sent;
+			ask_cancel(q, i, 0);
+		}
 	}
 }
 
@@ -475,7 +466,7 @@ static unsigned reap_ring(struct asys_queue *q)
 		n = ring_completions(q);
 	}
 	if (unlikely(u->missed))
-		cancel_again(q);
+		pay_owed(q);
 	flush(q);
 	return n;
 }
