@@ -75,7 +75,7 @@ bool context_renew(struct asys_queue *q)
 {
 	uint32_t now = atomic_load_explicit(&rights_epoch, memory_order_acquire);
 
-	if (thread_number() == atomic_load_explicit(&q->driver_number, memory_order_relaxed)) {
+	if (is_driver(q)) {
 		pause_driver(q);
 		return false;
 	}
@@ -97,10 +97,7 @@ bool context_renew(struct asys_queue *q)
 
 bool context_renew_inside(struct asys_queue *q)
 {
-	bool driven = q->driver_on || q->driver_leaves;
-
-	if (driven &&
-	    thread_number() != atomic_load_explicit(&q->driver_number, memory_order_relaxed) &&
+	if ((q->driver_on || q->driver_leaves) && !is_driver(q) &&
 	    q->context_epoch != atomic_load_explicit(&rights_epoch, memory_order_acquire))
 		return false;
 	return context_renew(q);

@@ -206,12 +206,16 @@ static inline uint32_t list_take(struct asys_queue *q, unsigned list)
  * exists, the ring (epoll data UINT64_MAX - 1). */
 int queue_epoll(struct asys_queue *q);
 
+static inline bool is_driver(const struct asys_queue *q)
+{
+	return thread_number() == atomic_load_explicit(&q->driver_number, memory_order_relaxed);
+}
+
 /* The calling thread is the queue's driver, and another one replaces it: what it started now would inherit
  * rights that a sender has dropped (X6 in context.c). */
 static inline bool driver_is_leaving(const struct asys_queue *q)
 {
-	return q->driver_quit &&
-	       thread_number() == atomic_load_explicit(&q->driver_number, memory_order_relaxed);
+	return q->driver_quit && is_driver(q);
 }
 
 static inline bool route_is_quick(enum route route)

@@ -168,7 +168,7 @@ void start_all(struct asys_queue *q)
 
 	if (!context_check(q))
 		return;
-	if (q->nlist[LIST_HOME] && (!q->driver_on || thread_number() != q->driver_number))
+	if (q->nlist[LIST_HOME] && (!q->driver_on || !is_driver(q)))
 		run_home(q);
 	/* Again, where the ring gave something back that it cannot serve. */
 	do {
