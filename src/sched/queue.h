@@ -71,8 +71,10 @@ struct asys_queue {
 	uint32_t inflight;	       /* sent, not ended */
 	uint32_t nwaiting;	       /* of these, waiting on others */
 	uint32_t nended;	       /* events that wait to be got, the backlog's included */
-	uint32_t nsteps; /* slots in use by steps of chains besides the sendings' own */
-	uint32_t nnext;	 /* threads that said something about their next call */
+	uint32_t nsteps;       /* slots in use by steps of chains besides the sendings' own */
+	uint32_t nnext;	       /* threads that said something about their next call */
+	uint64_t user;	       /* what asys_user said last, in a private queue, and ... */
+	uint64_t user_said_by; /* ... in which thread; 0: nothing */
 	uint32_t nlist[LIST_KINDS];
 	uint32_t tick;	     /* samples the cost clock */
 	uint32_t takes;	     /* from lists, counted for TURN_EVERY */

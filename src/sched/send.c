@@ -195,9 +195,22 @@ ASYS_API struct asys_queue *asys_quiet(struct asys_queue *q)
 	return say(q, SAY_FLAGS, ASYS_CALL_QUIET);
 }
 
+/* Most calls have one, and most queues are private: then it needs no record. */
 ASYS_API struct asys_queue *asys_user(struct asys_queue *q, uint64_t user)
 {
-	return say(q, SAY_USER, user);
+	if (unlikely(!*q->mark || queue_shared(q) || q->nnext))
+		return say(q, SAY_USER, user);
+	q->user = user;
+	q->user_said_by = thread_number();
+	return q;
+}
+
+/* What another thread said, which had this private queue before, is not about this one's call. */
+static inline void apply_user(struct asys_queue *q, struct slot *slot)
+{
+	if (likely(q->user_said_by == thread_number()))
+		*(likely(!slot->chain) ? &slot->call.user : slot_user(slot)) = q->user;
+	q->user_said_by = 0;
 }
 
 /* Threads are to run it and some live: it need not go through a list. A sleeping one is woken at the
@@ -374,6 +387,8 @@ inline asys_id slot_sent(struct asys_queue *q, uint32_t i)
 
 	if (unlikely(queue_shared(q) || needs_owner(q, slot->call.nr)))
 		slot->owner = thread_number();
+	if (q->user_said_by)
+		apply_user(q, slot);
 	if (unlikely(q->nnext || q->next_error || (slot->call.flags & ASYS_CALL_REFS))) {
 		id = send_modified(q, i, q->nnext ? next_find(q) : NULL);
 	} else {
@@ -386,6 +401,15 @@ inline asys_id slot_sent(struct asys_queue *q, uint32_t i)
 	return id;
 }
 
+static void forget_said(struct asys_queue *q)
+{
+	struct next_call *next = q->nnext ? next_find(q) : NULL;
+
+	if (next)
+		next_done(q, next);
+	q->user_said_by = 0;
+}
+
 /* 0, or why the call cannot be queued; what was said about the next call is forgotten then. */
 static inline int check(struct asys_queue *q, uint32_t nr, uint32_t flags)
 {
@@ -395,8 +419,8 @@ static inline int check(struct asys_queue *q, uint32_t nr, uint32_t flags)
 		   !(flags & ~(ASYS_CALL_REFS | ASYS_CALL_QUIET))))
 		return 0;
 	err = call_error(q, nr, flags);
-	if (err && q->nnext && next_find(q))
-		next_done(q, next_find(q));
+	if (err)
+		forget_said(q);
 	return err;
 }
 
