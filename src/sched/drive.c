@@ -91,39 +91,47 @@ static void run_quick(struct asys_queue *q, uint32_t i)
 		run_here(q, i);
 }
 
-/* One that was taken from the list. False: its kind turned out to wait for a device, and many may wait at
- * once elsewhere. */
-static inline bool help_one(struct asys_queue *q, uint32_t i, const struct goal *goal)
+/*
+ * One that was taken from the list, and up to `most` with those that follow it. Returns how many were run; 0:
+ * its kind turned out to wait for a device, and many may wait at once elsewhere.
+ */
+static inline uint32_t help_some(struct asys_queue *q, uint32_t i, const struct goal *goal,
+				 uint32_t most)
 {
 	enum route route = route_call(q, &slot_at(q, i)->call);
+	uint32_t ran = 0;
 
-	if (likely(route == ROUTE_QUICK)) {
-		run_quick(q, i);
-	} else if (route == ROUTE_BATCH) {
-		if (!batch_with(q, i, goal))
-			run_quick(q, i);
-	} else if (!route_is_quick(q->route[slot_at(q, i)->call.nr])) {
-		run_quick(q, i); /* a file on disk: see start_one */
-	} else {
+	if (unlikely(!route_is_quick(route) && route_is_quick(q->route[slot_at(q, i)->call.nr]))) {
 		list_add(q, i, LIST_START);
-		return false;
+		return 0;
 	}
-	return true;
+	if (route == ROUTE_BATCH)
+		ran = batch_with(q, i, goal);
+	if (route_is_quick(route) && !ran)
+		ran = burst_with(q, i, goal, most);
+	if (ran)
+		return ran;
+	run_quick(q, i); /* also a file on disk: see start_one */
+	return 1;
 }
 
 /* Runs the client's own quick calls. Results of threads are taken in between, so that a waiter for
  * one of them does not wait for all of its own; and now and then what others have ended. */
 static void help_own(struct asys_queue *q, const struct goal *goal)
 {
-	uint32_t i, waiting = 0, ran = 0;
+	uint32_t i, waiting = 0, ran = 0, n;
 
 	while (context_check(q) && (i = list_take(q, LIST_QUICK)) != NIL) {
-		if (!help_one(q, i, goal))
+		n = help_some(q, i, goal, LOOK_EVERY);
+		if (!n)
 			return;
 		if (unlikely(q->threads))
 			engine_threads.reap(q);
-		if (unlikely(++ran % LOOK_EVERY == 0))
+		ran += n;
+		if (unlikely(ran >= LOOK_EVERY)) {
+			ran = 0;
 			reap(q);
+		}
 		if (reached(q, goal) || q->nlist[LIST_HOME] || late(goal))
 			return;
 		if (q->nlist[LIST_START] && ++waiting == START_TOGETHER)
@@ -144,7 +152,7 @@ void serve(struct asys_queue *q, const struct goal *goal)
 	uint32_t most = q->nended < SERVE_LEAST ? SERVE_LEAST :
 			q->nended > SERVE_MOST	? SERVE_MOST :
 						  q->nended;
-	uint32_t i;
+	uint32_t i, n;
 
 	if (unlikely(q->chains))
 		chains_run(q, may_help(q));
@@ -153,9 +161,12 @@ void serve(struct asys_queue *q, const struct goal *goal)
 	if (!q->nlist[LIST_QUICK])
 		return;
 	share_some(q);
-	while (most-- && context_check(q) && (i = list_take(q, LIST_QUICK)) != NIL)
-		if (!help_one(q, i, goal) || late(goal))
+	while (most && context_check(q) && (i = list_take(q, LIST_QUICK)) != NIL) {
+		n = help_some(q, i, goal, most);
+		if (!n || late(goal))
 			break;
+		most -= n < most ? n : most;
+	}
 }
 
 /* Takes back what no thread has taken yet. */

@@ -8,6 +8,7 @@
  *   share.c    quick calls, which the waiter runs, are shared with system call threads
  *   drive.c    the loop of every waiter: end what has ended, start, help, else sleep
  *   batch.c    quick calls that cost less in the ring, several at once
+ *   burst.c    quick calls of a private queue, one right after the other
  *   rescue.c   a waiter that hangs in a call gets out of it
  *   sleep.c    spin, then sleep, on everything that can bring an end at once
  *   loop.c     ... and the same where the program polls asys_queue_fd
@@ -157,6 +158,9 @@ bool batch_these(struct asys_queue *q, const uint32_t *slots, uint32_t n);
 /* The call, a step, is worth handing to the ring and not waiting for: enough others will follow before the
  * client looks there again. */
 bool batch_may_wait(struct asys_queue *q, const struct asys_call *call);
+
+/* burst.c: the same, in this thread, `most` at most. How many were run; 0: nothing happened. */
+uint32_t burst_with(struct asys_queue *q, uint32_t i, const struct goal *goal, uint32_t most);
 
 /* rescue.c: calls that may hang, in a waiter. */
 void run_risky(struct asys_queue *q, uint32_t i); /* runs here and ends, or goes to LIST_START */

@@ -307,6 +307,28 @@ static void test_modifiers_end(void **state)
 	check(submit(q, SYS_getppid, 0).value > 0);
 	check_eq(asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER), 1);
 	check_eq(event.user, 0);
+	check_eq(submit_refs(asys_user(q, 5), SYS_getppid, 1u << 9, 0).value, -EINVAL);
+	check(submit(q, SYS_getppid, 0).value > 0);
+	check_eq(asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER), 1);
+	check_eq(event.user, 0);
+	asys_queue_close(q);
+}
+
+/* The last word counts, whatever else is said before, after or in between. */
+static void test_user_words(void **state)
+{
+	struct asys_queue *q = open_queue();
+	struct asys_event event;
+
+	(void)state;
+	submit(asys_user(asys_user(q, 1), 2), SYS_getppid, 0);
+	submit(asys_user(asys_high(asys_user(q, 1)), 2), SYS_getppid, 0);
+	submit(asys_low(asys_user(q, 2)), SYS_getppid, 0);
+	submit(asys_user(asys_low(q), 2), SYS_getppid, 0);
+	for (int i = 0; i < 4; i++) {
+		check_eq(asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER), 1);
+		check_eq(event.user, 2);
+	}
 	asys_queue_close(q);
 }
 
@@ -437,6 +459,7 @@ int main(int argc, char **argv)
 		contract(test_quiet_until_driven),
 		contract(test_flags),
 		contract(test_modifiers_end),
+		contract(test_user_words),
 		contract(test_two_queues),
 		contract(test_exactly_once),
 		contract(test_signal_ends_wait),

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Quick calls of a private queue, several in a row: first the traps, one right after the other, then the
+ * book-keeping of all of them.
+ *
+ * A trap leaves caches and branch predictors to the kernel, and what runs right after it runs at a third of
+ * its speed; so does the beginning of the next trap after much other code. Measured with a walk over a tree
+ * on one core: 1.07 of the plain program's time with the book-keeping between the traps, 0.93 with bursts
+ * of 16, 0.96 with bursts of 4, and nothing more from 32 on.
+ *
+ * Nothing else changes by that. A burst takes only calls that follow each other on the list; no more than
+ * the waiter would run in any case before it looks up, or until a call is to be timed, or a lower
+ * priority has its turn; and only calls that cannot hang, since all of them end when the last one has.
+ */
+#include "sched/sched.h"
+
+#define BURST_MOST 16u
+#define BURST_SHARED 4u /* while a thread takes a part: it must not wait for the next one */
+
+static bool has_time(const struct goal *goal)
+{
+	return goal->when_ns == UINT64_MAX ||
+	       goal->when_ns > clock_now() + (uint64_t)BURST_MOST * COST_SLOW_NS;
+}
+
+static inline uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint32_t most_for(const struct asys_queue *q, const struct goal *goal, uint32_t most)
+{
+	most = least(most, threads_live(q) ? BURST_SHARED : BURST_MOST);
+	most = least(most, q->inflight - goal->inflight);
+	if (goal->ended > q->nended)
+		most = least(most, goal->ended - q->nended);
+	/* The one that list_take would take elsewhere, and the one that measure_begin would time. */
+	most = least(most, TURN_EVERY - q->takes % TURN_EVERY);
+	return least(most, COST_EVERY - 1 - q->tick % COST_EVERY);
+}
+
+static inline bool is_plain(const struct asys_queue *q, const struct asys_call *call)
+{
+	return call->nr < ROUTES &&
+	       (q->route[call->nr] == ROUTE_QUICK ||
+		(q->route[call->nr] == ROUTE_BATCH && q->uring_off)) &&
+	       q->cost[call->nr] && !cost_is_high(q, call->nr) && !may_hang(call);
+}
+
+/* `first` was just taken. Takes those that follow it; returns how many there are with it. */
+static uint32_t take(struct asys_queue *q, uint32_t first, uint32_t most, uint32_t *ret_slots)
+{
+	struct slot_list *list = &q->lists[LIST_QUICK][call_priority(&slot_at(q, first)->call)];
+	uint32_t n = 1, i;
+
+	ret_slots[0] = first;
+	while (n < most && (i = list->head) != NIL && is_plain(q, &slot_at(q, i)->call)) {
+		list_pop(list, q->pool.slots);
+		ret_slots[n++] = i;
+	}
+	q->nlist[LIST_QUICK] -= n - 1;
+	q->takes += n - 1;
+	return n;
+}
+
+/* Returns how many were run: all, unless a change of rights that is not followed yet came between. The first
+ * is run in any case: its taker has looked. */
+static uint32_t run(struct asys_queue *q, const uint32_t *slots, uint32_t n, int64_t *ret_results)
+{
+	uint32_t k;
+
+	for (k = 0; k < n && (!k || likely(context_check(q))); k++) {
+		const struct asys_call *call = &slot_at(q, slots[k])->call;
+
+		ret_results[k] = raw_syscall(call->nr, call->arg);
+	}
+	return k;
+}
+
+uint32_t burst_with(struct asys_queue *q, uint32_t i, const struct goal *goal, uint32_t most)
+{
+	int64_t results[BURST_MOST];
+	uint32_t slots[BURST_MOST], n, ran;
+
+	if (!q->nlist[LIST_QUICK] || goal->slot != NIL || queue_shared(q) || q->fault ||
+	    q->rescue || !has_time(goal) || !is_plain(q, &slot_at(q, i)->call))
+		return 0;
+	most = most_for(q, goal, most);
+	if (most < 2)
+		return 0;
+	n = take(q, i, most, slots);
+	ran = run(q, slots, n, results);
+	while (n > ran)
+		unpop(q, slots[--n], LIST_QUICK);
+	q->tick += ran;
+	q->stats.helped += ran;
+	for (uint32_t k = 0; k < ran; k++) {
+		struct slot *slot = slot_at(q, slots[k]);
+
+		q->share.done_ns += cost_of(q, slot->call.nr);
+		slot->engine = ASYS_ENGINE_INLINE;
+		end(q, slots[k], results[k]);
+	}
+	return ran;
+}

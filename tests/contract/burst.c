@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* Contract: quick calls that run in a row mean what one by one means, and no more of them run than asked for. */
+#include "support.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define CALLS 40u
+#define ROUNDS 20u /* past the calls of which each is timed */
+
+static uint64_t helped(struct asys_queue *q)
+{
+	struct asys_stats stats;
+
+	check_eq(asys_queue_stats(q, &stats), 0);
+	return stats.helped;
+}
+
+/* Who waits runs all of it. */
+static struct asys_queue *open_inline(void)
+{
+	struct asys_queue_options options;
+
+	private_or_skip("others drive the queue, and begin with the first call");
+	uncollected_or_skip("a loop takes what there is");
+	if (getenv("ASYS_ENGINE") && !engine_forced("inline"))
+		skip_because("the environment chose another engine");
+	asys_queue_options_init(&options);
+	options.engine = ASYS_ENGINE_INLINE;
+	return open_with(&options);
+}
+
+static void drain_measured(struct asys_queue *q)
+{
+	struct asys_event events[CALLS];
+
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		for (unsigned i = 0; i < CALLS; i++)
+			submit(q, SYS_getppid, 0);
+		check_eq(asys_queue_get_many(q, events, CALLS, CALLS, ASYS_FOREVER), CALLS);
+	}
+}
+
+/* Who waits for so many gets so many run: the rest would make it late. */
+static void test_no_more_than_asked(void **state)
+{
+	struct asys_event events[CALLS];
+	struct asys_queue *q = open_inline();
+	uint64_t before;
+
+	(void)state;
+	drain_measured(q);
+	for (unsigned want = 1; want <= CALLS; want += 3) {
+		for (unsigned i = 0; i < CALLS; i++)
+			submit(q, SYS_getppid, 0);
+		before = helped(q);
+		check_eq(asys_queue_get_many(q, events, want, want, ASYS_FOREVER), want);
+		check_eq(helped(q) - before, want);
+		check_eq(asys_queue_barrier(q), 0);
+		check_eq(drain(q), CALLS - want);
+	}
+	asys_queue_close(q);
+}
+
+/* One file that is written at its end: it shows the order. */
+static void test_order(void **state)
+{
+	struct asys_queue *q = open_inline();
+	char letters[CALLS + 1] = "", want[CALLS + 1];
+	int fd = memory_file();
+
+	(void)state;
+	drain_measured(q);
+	check_eq(fcntl(fd, F_SETFL, O_APPEND), 0);
+	memset(want, 'n', sizeof(want));
+	memset(want, 'h', 10);
+	memset(want + 20, 'l', 10);
+	for (unsigned i = 0; i < 10; i++) {
+		submit(asys_low(q), SYS_pwrite64, fd, "l", 1, 0);
+		submit(q, SYS_pwrite64, fd, "n", 1, 0);
+		submit(asys_high(q), SYS_pwrite64, fd, "h", 1, 0);
+	}
+	check_eq(asys_queue_barrier(q), 0);
+	check_eq(pread(fd, letters, CALLS, 0), 30);
+	/* Now and then a lower one has its turn before: each third of them is there all the same. */
+	for (const char *c = "hnl"; *c; c++) {
+		unsigned found = 0, early = 0;
+
+		for (unsigned i = 0; i < 30; i++) {
+			found += letters[i] == *c;
+			early += letters[i] == 'l' && want[i] != 'l';
+		}
+		check_eq(found, 10);
+		check(early <= 1);
+	}
+	check_eq(drain(q), 30);
+	close(fd);
+	asys_queue_close(q);
+}
+
+/* Each result is that of its own call: errors, quiet ones and dependents among them. */
+static void test_results(void **state)
+{
+	struct asys_event events[2 * CALLS];
+	struct asys_queue *q = open_queue();
+	int fd = memory_file(), n = 0;
+	asys_id id;
+
+	(void)state;
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		for (unsigned i = 0; i < CALLS; i++) {
+			id = submit(asys_user(q, i), SYS_pwrite64, i % 5 ? fd : -1, "0123456789",
+				    i % 10, 100 * i);
+			if (i % 4 == 0)
+				submit_refs(asys_user(q, CALLS + i), SYS_fcntl, ASYS_CALL_REF(2),
+					    fd, F_GETFD, id.value);
+			if (i % 7 == 0)
+				submit(asys_quiet(q), SYS_pwrite64, fd, "0123456789", 10, 0);
+		}
+		for (unsigned left = CALLS + CALLS / 4; left; left -= (unsigned)n) {
+			n = asys_queue_get_many(q, events, 2 * CALLS, left, ASYS_FOREVER);
+			check(n > 0 && (unsigned)n <= left);
+			for (int k = 0; k < n; k++) {
+				uint64_t i = events[k].user % CALLS;
+				int64_t wrote = i % 5 ? (int64_t)(i % 10) : -EBADF;
+
+				if (events[k].user < CALLS)
+					check_eq(events[k].result, wrote);
+				else
+					check_eq(events[k].result, i % 5 ? FD_CLOEXEC : -EBADF);
+			}
+		}
+		progress();
+	}
+	check_eq(asys_queue_pending(q), 0);
+	close(fd);
+	asys_queue_close(q);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		contract(test_no_more_than_asked),
+		contract(test_order),
+		contract(test_results),
+	};
+
+	return group(tests, argc, argv);
+}
