@@ -61,15 +61,15 @@ int context_setup_anew(unsigned wanted, void **ret_ring)
 	return context_setup(wanted, ret_ring);
 }
 
-int context_open_queue(struct context *ctx)
+/* With `making`. */
+static int open_queue(struct context *ctx)
 {
 	struct asys_queue_options options;
+	struct asys_queue *queue;
 	size_t bytes = ctx->nr * sizeof(*ctx->operations);
 	void *mem;
 	int err;
 
-	if (ctx->queue)
-		return 0;
 	asys_queue_options_init(&options);
 	options.flags = ASYS_QUEUE_SHARED | ASYS_QUEUE_NONBLOCK;
 	/* What is in flight, as many kicks, and the watch of polls.c. */
@@ -78,15 +78,36 @@ int context_open_queue(struct context *ctx)
 		   -1, 0);
 	if (mem == MAP_FAILED)
 		return -ENOMEM;
-	err = asys_queue_open(&ctx->queue, &options);
+	err = asys_queue_open(&queue, &options);
 	if (err) {
 		munmap(mem, bytes);
 		return err == -ENOMEM ? err : -EAGAIN;
 	}
+	registry_note_queue(ctx, queue);
+	shim_queue_opened(queue);
+	pthread_mutex_lock(&ctx->lock);
 	ctx->operations = mem;
-	registry_note_queue(ctx, ctx->queue);
-	shim_queue_opened(ctx->queue);
+	ctx->queue = queue;
+	pthread_mutex_unlock(&ctx->lock);
+	atomic_store_explicit(&ctx->made, true, memory_order_release);
 	return 0;
+}
+
+int context_make(struct context *ctx, bool tells)
+{
+	int err = 0;
+
+	/* The acquire is for `made` of open_queue; the queue itself is looked at with the lock. */
+	if (atomic_load_explicit(&ctx->made, memory_order_acquire) &&
+	    (!tells || atomic_load_explicit(&ctx->reaping, memory_order_relaxed)))
+		return 0;
+	pthread_mutex_lock(&ctx->making);
+	if (!atomic_load_explicit(&ctx->made, memory_order_relaxed))
+		err = open_queue(ctx);
+	if (!err && tells)
+		err = reaper_start(ctx);
+	pthread_mutex_unlock(&ctx->making);
+	return err;
 }
 
 void context_start(struct context *ctx)

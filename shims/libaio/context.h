@@ -96,6 +96,12 @@ struct context {
 	struct aio_ring *events;	 /* the same ring where the program does not move it, for
 					  * those who have a reference */
 
+	/* The shim allocates and frees nothing, and starts no thread, with `lock`: the program may end in a
+	 * handler that interrupted malloc, and then needs the lock to finish what was written. What is made for the
+	 * context is made with `making`, which nobody needs at the end. It comes before `lock`. */
+	pthread_mutex_t making;
+	atomic_bool made; /* the queue is there */
+
 	pthread_mutex_t lock;
 	struct asys_queue *queue;     /* from the first operation that is queued */
 	struct operation *operations; /* nr of them, touched as they are needed */
@@ -148,10 +154,11 @@ struct context {
 	/* reaper.c */
 	atomic_bool reaping;
 	bool has_thread;
-	atomic_bool stopping;  /* it ends, when nobody else is inside */
-	_Atomic uint32_t work; /* changes when there is something for it; a futex */
-	bool reaper_idle;      /* it waits for `work` without a limit */
-	unsigned quiet;	       /* how often it looked in vain */
+	atomic_bool wants_thread; /* there is work for one */
+	atomic_bool stopping;	  /* it ends, when nobody else is inside */
+	_Atomic uint32_t work;	  /* changes when there is something for it; a futex */
+	bool reaper_idle;	  /* it waits for `work` without a limit */
+	unsigned quiet;		  /* how often it looked in vain */
 	pthread_t reaper;
 
 	/* files.c */
@@ -199,8 +206,9 @@ int context_setup(unsigned wanted, void **ret_ring);
 /* The same, whatever is in *ret_ring. */
 int context_setup_anew(unsigned wanted, void **ret_ring);
 int context_destroy(void *ring);
-/* Opens the queue. With the lock. */
-int context_open_queue(struct context *ctx);
+/* What an operation needs of its context before it is queued: the queue, and if somebody is to be told of its
+ * end, the thread that does. Without the lock. -ENOMEM or -EAGAIN. */
+int context_make(struct context *ctx, bool tells);
 /* What writes to files is waited for, everything else is cancelled. With the lock. */
 void context_finish(struct context *ctx);
 

@@ -49,13 +49,16 @@ static int arm(struct context *ctx, int fd, const struct operation *but)
 
 static int watch(struct context *ctx)
 {
+	/* Not asys_user(), which takes memory. */
+	const struct asys_call call = { .nr = SYS_epoll_pwait,
+					.user = USER_WATCH,
+					.arg = { (uint64_t)ctx->epoll_fd, (uintptr_t)ctx->polled,
+						 POLLED, FOREVER, 0, sizeof(uint64_t) } };
 	int err;
 
 	if (ctx->watching)
 		return 0;
-	ctx->watch = asys_call(asys_user(ctx->queue, USER_WATCH), SYS_epoll_pwait,
-			       (uint64_t)ctx->epoll_fd, (uintptr_t)ctx->polled, POLLED, FOREVER, 0,
-			       sizeof(uint64_t));
+	ctx->watch = asys_send(ctx->queue, &call);
 	err = asys_error(ctx->watch);
 	if (!err) {
 		ctx->watching = true;

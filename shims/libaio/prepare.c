@@ -83,24 +83,30 @@ int file_look(struct context *ctx, struct request *r)
 	return 0;
 }
 
-int prepare_memory(struct operation *op)
+int prepare_vector(const struct request *r, struct iovec **ret_copy)
+{
+	*ret_copy = NULL;
+	if (!r->vector || r->size <= 1)
+		return 0;
+	*ret_copy = malloc(r->size * sizeof(**ret_copy));
+	if (!*ret_copy)
+		return -ENOMEM;
+	memcpy(*ret_copy, (const void *)(uintptr_t)r->buffer, r->size * sizeof(**ret_copy));
+	return 0;
+}
+
+void prepare_memory(struct operation *op, struct iovec **copy)
 {
 	const struct request *r = &op->request;
+	struct iovec *before = op->copied;
 
-	op->copied = NULL;
+	op->copied = *copy;
+	*copy = before;
 	op->one = (struct iovec){ (void *)(uintptr_t)r->buffer, r->size };
-	if (!r->vector)
-		return 0;
-	op->one = (struct iovec){ NULL, 0 };
-	if (r->size == 1)
+	if (r->vector)
+		op->one = (struct iovec){ NULL, 0 };
+	if (r->vector && r->size == 1)
 		op->one = (struct iovec){ request_part(r, 0).iov_base, r->bytes };
-	if (r->size <= 1)
-		return 0;
-	op->copied = malloc(r->size * sizeof(*op->copied));
-	if (!op->copied)
-		return -ENOMEM;
-	memcpy(op->copied, (const void *)(uintptr_t)r->buffer, r->size * sizeof(*op->copied));
-	return 0;
 }
 
 static uint32_t number_for(const struct request *r, bool vector)

@@ -147,17 +147,22 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* With `making`, without the lock. */
 static int start_thread(struct context *ctx)
 {
 	sigset_t all, before;
+	bool started;
 
 	if (ctx->has_thread)
 		return 0;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ctx->has_thread = !pthread_create(&ctx->reaper, NULL, run, ctx);
+	started = !pthread_create(&ctx->reaper, NULL, run, ctx);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return ctx->has_thread ? 0 : -EAGAIN;
+	pthread_mutex_lock(&ctx->lock);
+	ctx->has_thread = started;
+	pthread_mutex_unlock(&ctx->lock);
+	return started ? 0 : -EAGAIN;
 }
 
 static void wake(struct context *ctx)
@@ -174,18 +179,34 @@ int reaper_start(struct context *ctx)
 		return 0;
 	if (inbox_open(ctx) || start_thread(ctx))
 		return -EAGAIN;
+	pthread_mutex_lock(&ctx->lock);
 	atomic_store(&ctx->reaping, true);
 	atomic_store(&ctx->events->magic, AIO_RING_MAGIC);
 	wake(ctx);
+	pthread_mutex_unlock(&ctx->lock);
 	return 0;
 }
 
 bool reaper_attend(struct context *ctx)
 {
-	if (atomic_load_explicit(&ctx->reaping, memory_order_relaxed) || start_thread(ctx))
+	if (atomic_load_explicit(&ctx->reaping, memory_order_relaxed))
 		return false;
+	if (!ctx->has_thread) {
+		atomic_store_explicit(&ctx->wants_thread, true, memory_order_relaxed);
+		return false;
+	}
 	wake(ctx);
 	return true;
+}
+
+void reaper_make(struct context *ctx)
+{
+	if (!atomic_load_explicit(&ctx->wants_thread, memory_order_relaxed))
+		return;
+	pthread_mutex_lock(&ctx->making);
+	if (!start_thread(ctx))
+		atomic_store_explicit(&ctx->wants_thread, false, memory_order_relaxed);
+	pthread_mutex_unlock(&ctx->making);
 }
 
 void reaper_stop(struct context *ctx)

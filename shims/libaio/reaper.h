@@ -16,11 +16,13 @@
 
 #include "context.h"
 
-/* With the lock. Starts reaping; -EAGAIN. */
+/* With `making`, without the lock. Starts reaping; -EAGAIN. */
 int reaper_start(struct context *ctx);
-/* With the lock. From now on it looks whether the program comes. False: there is no thread that could, or
- * it is reaping. */
+/* With the lock. From now on it looks whether the program comes. False: it is reaping, or there is no
+ * thread yet, which reaper_make is to be called for. */
 bool reaper_attend(struct context *ctx);
+/* Without the lock: starts the thread that there is work for. */
+void reaper_make(struct context *ctx);
 /* With the lock, which it lets go meanwhile: what ends within the limit goes into the ring. Returns how
  * much came out of the queue, or -errno. For any thread; context_kick is left to the caller. */
 int reaper_deliver(struct context *ctx, uint64_t limit_ns);

@@ -119,6 +119,8 @@ static void place_init(struct context *ctx, unsigned index, unsigned wanted, str
 	ctx->watching = ctx->reaper_idle = ctx->has_thread = ctx->unflushed = false;
 	atomic_store(&ctx->active, 0);
 	atomic_store(&ctx->writes, 0);
+	atomic_store(&ctx->made, false);
+	atomic_store(&ctx->wants_thread, false);
 	atomic_store(&ctx->reaping, false);
 	atomic_store(&ctx->stopping, false);
 	atomic_store(&ctx->dead, false);
@@ -128,6 +130,7 @@ static void place_init(struct context *ctx, unsigned index, unsigned wanted, str
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
 #endif
 	pthread_mutex_init(&ctx->lock, &attr);
+	pthread_mutex_init(&ctx->making, NULL);
 	pthread_mutexattr_destroy(&attr);
 }
 
@@ -291,6 +294,7 @@ void registry_free(struct context *ctx, struct aio_ring *ring)
 	ring_unmap(ring, ctx->events);
 	registry->events -= ctx->wanted_events;
 	pthread_mutex_destroy(&ctx->lock);
+	pthread_mutex_destroy(&ctx->making);
 	atomic_store(&queues[ctx->index], NULL);
 	atomic_store(&ctx->dead, false);
 	pthread_mutex_unlock(&registry->lock);

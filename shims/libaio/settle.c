@@ -46,8 +46,6 @@ struct operation *operation_take(struct context *ctx, const struct request *requ
 	op->prompt = is_prompt(request);
 	ctx->prompt += op->prompt;
 	ctx->streams += op->request.sort == FILE_STREAM;
-	free(op->copied);
-	op->copied = NULL;
 	op->previous = NULL;
 	op->next = ctx->newest;
 	if (ctx->newest)
@@ -74,8 +72,7 @@ void operation_give_back(struct context *ctx, struct operation *op)
 	if (op->request.write)
 		atomic_fetch_sub_explicit(&ctx->writes, 1, memory_order_relaxed);
 	numbers_remove(ctx, op);
-	/* Its vector is freed with the next use: here this may be a thread whose handler interrupted malloc, and
-	 * then calls _exit, or one that such a thread waits for. */
+	/* Its vector is given to the next use: nothing is freed with the lock. */
 	op->next = ctx->unused;
 	ctx->unused = op;
 }

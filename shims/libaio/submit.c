@@ -17,6 +17,7 @@
 #include "../common/errno.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 int submit_now(struct context *ctx, struct operation *op)
@@ -64,19 +65,13 @@ static int start(struct context *ctx, struct operation *op)
 }
 
 /* With the lock. */
-static int queue_request(struct context *ctx, const struct request *r)
+static int queue_with_vector(struct context *ctx, const struct request *r, struct iovec **vector)
 {
-	struct operation *op;
-	int err = context_open_queue(ctx);
+	struct operation *op = operation_take(ctx, r);
+	int err;
 
-	if (!err && r->eventfd >= 0)
-		err = reaper_start(ctx);
-	if (err)
-		return err;
-	op = operation_take(ctx, r);
-	err = prepare_memory(op);
-	if (!err)
-		err = r->opcode == IOCB_CMD_POLL ? poll_start(ctx, op) : start(ctx, op);
+	prepare_memory(op, vector);
+	err = r->opcode == IOCB_CMD_POLL ? poll_start(ctx, op) : start(ctx, op);
 	if (err) {
 		operation_give_back(ctx, op);
 		return err;
@@ -85,6 +80,23 @@ static int queue_request(struct context *ctx, const struct request *r)
 	if (ctx->idle)
 		context_tell(ctx);
 	return 0;
+}
+
+/* What takes memory is done before and after the lock is held (context.h). */
+static int queue_request(struct context *ctx, const struct request *r)
+{
+	struct iovec *vector;
+	int err = prepare_vector(r, &vector);
+
+	if (!err)
+		err = context_make(ctx, r->eventfd >= 0);
+	if (!err) {
+		pthread_mutex_lock(&ctx->lock);
+		err = queue_with_vector(ctx, r, &vector);
+		pthread_mutex_unlock(&ctx->lock);
+	}
+	free(vector);
+	return err;
 }
 
 static void finish_now(struct context *ctx, const struct request *r, int64_t result)
@@ -201,27 +213,27 @@ static bool must_wait(struct context *ctx, const struct request *r, bool writes)
 
 static int accept_one(struct context *ctx, struct request *r)
 {
-	int how = QUEUED;
 	bool writes = atomic_load_explicit(&ctx->writes, memory_order_relaxed);
 	bool wait = must_wait(ctx, r, writes);
 	int64_t result = 0;
 	enum attempt outcome = attempt(ctx, r, wait, &result);
-	int err = 0;
+	bool woke;
+	int err;
 
 	if (outcome == ATTEMPT_FAIL)
 		return (int)result;
 	if (outcome == ATTEMPT_DONE && r->end && writes)
 		outcome = ATTEMPT_QUEUE; /* the end that it met may have been moved meanwhile */
-	pthread_mutex_lock(&ctx->lock);
 	if (outcome == ATTEMPT_QUEUE) {
 		err = queue_request(ctx, r);
-	} else {
-		shim_count_done(1);
-		finish_now(ctx, r, result);
-		how = context_kick(ctx) ? WOKE : DONE;
+		return err ? err : QUEUED;
 	}
+	shim_count_done(1);
+	pthread_mutex_lock(&ctx->lock);
+	finish_now(ctx, r, result);
+	woke = context_kick(ctx);
 	pthread_mutex_unlock(&ctx->lock);
-	return err ? err : how;
+	return woke ? WOKE : DONE;
 }
 
 /* The kernel copies all of it and writes its key; the key is 0, unless it is refused before that. */
@@ -272,6 +284,7 @@ static void start_all(struct context *ctx, int how)
 		pthread_mutex_lock(&ctx->lock);
 		now |= rent_submitted(ctx);
 		pthread_mutex_unlock(&ctx->lock);
+		reaper_make(ctx);
 	}
 	if (!now)
 		return;

@@ -48,8 +48,10 @@ void file_attempted(struct context *ctx, int fd, bool found);
 int file_look(struct context *ctx, struct request *request);
 /* The system call of an operation; its own copy of the iovecs is in it already. */
 void prepare_call(const struct operation *op, struct asys_call *ret_call);
-/* Copies what the program may change after io_submit. -ENOMEM. */
-int prepare_memory(struct operation *op);
+/* A copy of the iovecs, which the program may change after io_submit; NULL if one is enough, or none. -ENOMEM. */
+int prepare_vector(const struct request *request, struct iovec **ret_copy);
+/* The operation has that copy from now on; *copy is what its place had before, for the caller to free. */
+void prepare_memory(struct operation *op, struct iovec **copy);
 
 /* attempt.c */
 enum attempt {
