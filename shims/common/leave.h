@@ -94,55 +94,43 @@ static size_t leave_count(const char *first, va_list args)
 	return n;
 }
 
-/* n of them and the NULL, which *args is behind then. */
-static char **leave_collect(char **argv, size_t n, const char *first, va_list *args)
+/* All of them and the NULL, which *args is behind then. */
+static void leave_collect(char **argv, const char *first, va_list *args)
 {
-	argv[0] = (char *)(uintptr_t)first;
-	for (size_t i = 1; i <= n; i++)
-		argv[i] = va_arg(*args, char *);
-	return argv;
+	char *arg = (char *)(uintptr_t)first;
+
+	for (*argv = arg; arg; *++argv = arg)
+		arg = va_arg(*args, char *);
 }
 
-/* Memory for n of them and the NULL: of this stack, since a child of vfork may allocate nothing else. */
-#define LEAVE_ROOM(n) alloca(((n) + 1) * sizeof(char *))
+/* `argv` becomes the arguments of the function that this stands in, of which `first` is the first, and `args` is behind
+ * their NULL. The memory is of this stack, since a child of vfork may allocate nothing else. */
+#define LEAVE_ARGUMENTS(argv, first, args)                              \
+	char **argv;                                                    \
+	va_list args;                                                   \
+	va_start(args, first);                                          \
+	argv = alloca((leave_count(first, args) + 1) * sizeof(char *)); \
+	leave_collect(argv, first, &args)
 
 LEAVE_EXPORTED int execl(const char *path, const char *arg, ...)
 {
-	va_list args;
-	char **argv;
-	size_t n;
-
-	va_start(args, arg);
-	n = leave_count(arg, args);
-	argv = leave_collect(LEAVE_ROOM(n), n, arg, &args);
+	LEAVE_ARGUMENTS(argv, arg, args);
 	va_end(args);
 	return execve(path, argv, environ);
 }
 
 LEAVE_EXPORTED int execlp(const char *file, const char *arg, ...)
 {
-	va_list args;
-	char **argv;
-	size_t n;
-
-	va_start(args, arg);
-	n = leave_count(arg, args);
-	argv = leave_collect(LEAVE_ROOM(n), n, arg, &args);
+	LEAVE_ARGUMENTS(argv, arg, args);
 	va_end(args);
 	return execvpe(file, argv, environ);
 }
 
 LEAVE_EXPORTED int execle(const char *path, const char *arg, ...)
 {
-	va_list args;
-	char *const *envp;
-	char **argv;
-	size_t n;
+	LEAVE_ARGUMENTS(argv, arg, args);
+	char *const *envp = va_arg(args, char *const *);
 
-	va_start(args, arg);
-	n = leave_count(arg, args);
-	argv = leave_collect(LEAVE_ROOM(n), n, arg, &args);
-	envp = va_arg(args, char *const *);
 	va_end(args);
 	return execve(path, argv, envp);
 }
