@@ -14,8 +14,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define PATIENCE_S 1
-#define LOOKS_IN_SECOND 1000
+#define PATIENCE_S 1 /* with a lock */
+#define DESTROYER_PATIENCE_NS 60000000000ull
+#define LOOK_NS 1000000u
 
 /* Other threads hold it for moments. The thread that ends holds it itself if it does so in a signal
  * handler: then what is in flight is lost. */
@@ -28,26 +29,36 @@ static bool lock_for_moment(struct context *ctx)
 	return !pthread_mutex_timedlock(&ctx->lock, &limit);
 }
 
-/* Other threads are in io_destroy, which finishes what must be finished; as long as something ends within the
- * patience. */
+/* Something ends there within the patience, counted from when `active` operations were in flight. */
+static bool ends_something(struct context *ctx, unsigned active)
+{
+	uint64_t until_ns = asys_now() + DESTROYER_PATIENCE_NS, now;
+
+	while (atomic_load(&ctx->dead) && atomic_load(&ctx->active) == active) {
+		uint32_t news = atomic_load(&ctx->news);
+
+		now = asys_now();
+		if (now >= until_ns)
+			return false;
+		futex_sleep(&ctx->news, news, LOOK_NS);
+	}
+	return true;
+}
+
+/*
+ * Other threads are in io_destroy, which has cancelled all that may wait for ever and finishes what must be finished.
+ * How long a transfer takes is not known, so the patience is long. It has an end because this may be a handler that
+ * interrupted malloc, for which that thread waits.
+ */
 static void await_destroyers(void)
 {
 	struct context *ctx;
-	unsigned index = 0;
+	unsigned index = 0, active;
 
-	while ((ctx = registry_next_dead(&index))) {
-		unsigned before = atomic_load(&ctx->active), looks = 0;
-
-		while (atomic_load(&ctx->dead) && atomic_load(&ctx->active) &&
-		       looks < PATIENCE_S * LOOKS_IN_SECOND) {
-			unsigned active = atomic_load(&ctx->active);
-			uint32_t news = atomic_load(&ctx->news);
-
-			looks = active == before ? looks + 1 : 0;
-			before = active;
-			futex_sleep(&ctx->news, news, 1000000000 / LOOKS_IN_SECOND);
-		}
-	}
+	while ((ctx = registry_next_dead(&index)))
+		while (atomic_load(&ctx->dead) && (active = atomic_load(&ctx->active)))
+			if (!ends_something(ctx, active))
+				break;
 }
 
 static __attribute__((destructor)) void finish_all(void)

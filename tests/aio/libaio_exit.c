@@ -4,12 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -245,6 +248,89 @@ static void test_destroyed(void **state)
 	}
 }
 
+/* Memory that the kernel waits for when it reads it: its pages come from another thread, later than anybody is
+ * patient with a thread that holds a lock. */
+struct late_memory {
+	void *mem;
+	int fd;
+};
+
+static void *brings(void *arg)
+{
+	const struct late_memory *late = arg;
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)late->mem, 4096 } };
+	struct uffd_msg message;
+
+	if (read(late->fd, &message, sizeof(message)) != sizeof(message))
+		_exit(6);
+	sleep_ms(2500);
+	if (ioctl(late->fd, UFFDIO_ZEROPAGE, &zero))
+		_exit(7);
+	return NULL;
+}
+
+/* False: this process may not have such memory. */
+static bool late_make(struct late_memory *ret_late)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	ret_late->fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (ret_late->fd < 0 || ioctl(ret_late->fd, UFFDIO_API, &api))
+		return false;
+	ret_late->mem =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	range.range.start = (uintptr_t)ret_late->mem;
+	range.range.len = 4096;
+	return ret_late->mem != MAP_FAILED && !ioctl(ret_late->fd, UFFDIO_REGISTER, &range);
+}
+
+static void leave_slow(int file, void (*end)(void))
+{
+	static struct late_memory late;
+	static struct iocb cb;
+	io_context_t ctx = NULL;
+	pthread_t threads[2];
+
+	if (!late_make(&late))
+		_exit(SKIPPED);
+	if (io_setup(16, &ctx) || pthread_create(&threads[0], NULL, brings, &late))
+		_exit(1);
+	io_prep_pwrite(&cb, file, late.mem, 4096, 0);
+	if (submit_iocb(ctx, &cb) != 1)
+		_exit(2);
+	if (pthread_create(&threads[1], NULL, destroys, ctx))
+		_exit(3);
+	sleep_ms(100);
+	end();
+}
+
+/* One write takes seconds meanwhile. */
+static void test_destroyed_slow(void **state)
+{
+	static void (*const ends[])(void) = { by_exit, by_quick_exit };
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		int file = numbered_file(0, 0), status;
+		pid_t pid;
+
+		fflush(NULL);
+		pid = fork();
+		if (!pid)
+			leave_slow(file, ends[round]);
+		check_eq(waitpid(pid, &status, 0), pid);
+		if (status != SKIPPED << 8) {
+			check_eq(status, 0);
+			check_eq(lseek(file, 0, SEEK_END), 4096);
+		}
+		close(file);
+		progress();
+		if (status == SKIPPED << 8)
+			skip_because("no userfaultfd for what the kernel reads");
+	}
+}
+
 static void test_exit(void **state)
 {
 	(void)state;
@@ -401,9 +487,10 @@ static void test_goes_on(void **state)
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { contract(test_exit),    contract(test_others),
-					    contract(test_goes_on), contract(test_appends),
-					    contract(test_handler), contract(test_destroyed) };
+	const struct CMUnitTest tests[] = { contract(test_exit),	  contract(test_others),
+					    contract(test_goes_on),	  contract(test_appends),
+					    contract(test_handler),	  contract(test_destroyed),
+					    contract(test_destroyed_slow) };
 
 	return group(tests, argc, argv);
 }
