@@ -32,8 +32,11 @@ int context_setup(unsigned wanted, void **ret_ring)
 
 	if (!memory_get(&memory, &before, place, sizeof(before)))
 		return -EFAULT;
-	if (before || !wanted || wanted > EVENTS_MOST)
+	/* In the kernel's 32 bits twice so many may be few; it finds out by its limit of the system then. */
+	if (before || !wanted || 2 * wanted > 2 * EVENTS_MOST)
 		return -EINVAL;
+	if (wanted > EVENTS_MOST)
+		return -EAGAIN;
 	ring = ring_map(wanted, &own);
 	if (!ring)
 		return -ENOMEM;

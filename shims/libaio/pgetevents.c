@@ -2,7 +2,8 @@
 /*
  * io_pgetevents: the signal mask holds while it sleeps, and only then, in one step. Sleeping in the
  * queue or on `news` cannot do that, so this one sleeps in ppoll: on the queue's descriptor, and on an
- * eventfd that is written whenever `news` changes.
+ * eventfd that is written whenever `news` changes. Whatever the outcome, signals that are pending and that the mask
+ * lets through are handled before it returns, as where the kernel does it.
  */
 #include "../common/cancel.h"
 #include "../common/errno.h"
@@ -91,6 +92,35 @@ static int take_all(const struct timespec **timeout, struct timespec *ret_limit,
 	return err;
 }
 
+/* Runs the handlers of what is pending under this mask: true if there was any. */
+static bool handle_signals(const sigset_t *mask)
+{
+	const struct timespec none = { 0, 0 };
+
+	shim_count_made(1);
+	return ppoll(NULL, 0, &none, mask) < 0 && errno == EINTR;
+}
+
+/* 0 events and a signal are an interrupted call. */
+static int finish_masked(int result, const sigset_t *mask)
+{
+	bool handled = result != -EINTR && handle_signals(mask);
+
+	return handled && !result ? -EINTR : result;
+}
+
+/* io_getevents of the kernel's: libaio's own may not look at the counts. */
+static int get_without_mask(void *ring, long least, long most, struct io_event *events,
+			    const struct timespec *timeout)
+{
+	struct timespec limit;
+	int err = limit_take(&timeout, &limit);
+
+	if (!err && (least < 0 || least > most))
+		err = -EINVAL;
+	return err ? err : shim_io_getevents(ring, least, most, events, timeout);
+}
+
 int shim_io_pgetevents(void *ring, long least, long most, struct io_event *events,
 		       const struct timespec *timeout, const sigset_t *mask)
 {
@@ -103,22 +133,20 @@ int shim_io_pgetevents(void *ring, long least, long most, struct io_event *event
 	int err;
 
 	if (!mask)
-		return shim_io_getevents(ring, least, most, events, timeout);
+		return get_without_mask(ring, least, most, events, timeout);
 	shim_count_native(1);
 	err = take_all(&timeout, &limit, mask, &signals);
 	if (err)
 		return err;
 	ctx = context_enter(ring);
 	if (!ctx)
-		return -EINVAL;
+		return finish_masked(-EINVAL, &signals);
 	err = get_begin(&get, least, most, timeout);
-	if (err) {
-		context_leave(ctx);
-		return err;
+	if (!err) {
+		pthread_mutex_lock(&ctx->lock);
+		err = get_masked(ctx, &get, &signals);
+		get_leave(ctx);
 	}
-	pthread_mutex_lock(&ctx->lock);
-	err = get_masked(ctx, &get, &signals);
-	get_leave(ctx);
 	context_leave(ctx);
-	return get_result(&get, err);
+	return finish_masked(get_result(&get, err), &signals);
 }
