@@ -14,8 +14,10 @@
 #include <fcntl.h>
 #include <sched.h>
 
-#define PATIENCE_NS 100000000u /* since the last one ended */
-#define REAPER_NS 2000000000u  /* for the reaper to look at it */
+/* Since the last one ended: for a disk; and for what needs nothing but a processor, which others may have, that is
+ * the reaper, and reads of pipes and sockets that were asked to end. */
+#define DISK_NS 100000000u
+#define SOON_NS 2000000000u
 
 /* It is locked by somebody who runs some operations and has blocked signals. */
 static void lane_lock_wait(struct lane *lane)
@@ -68,13 +70,14 @@ static void ticket_give(struct state *s, struct ticket *ticket)
 	back_ring(s);
 }
 
-/* 0: it is over. What it returns changes as long as something goes on. */
-static uint32_t ticket_left(struct state *s, struct ticket *ticket)
+/* 0: it is over. What it returns changes as long as something goes on, which is waited for so long. */
+static uint32_t ticket_left(struct state *s, struct ticket *ticket, uint64_t *ret_patience_ns)
 {
 	uint32_t left;
 
 	pthread_mutex_lock(&s->back.lock);
 	left = ticket->asked ? ticket->left : UINT32_MAX;
+	*ret_patience_ns = !ticket->asked || ticket->soon ? SOON_NS : DISK_NS;
 	pthread_mutex_unlock(&s->back.lock);
 	return left;
 }
@@ -102,17 +105,17 @@ static void ticket_withdraw(struct state *s, struct ticket *ticket)
 static void ticket_wait(struct state *s, struct ticket *ticket)
 {
 	uint32_t before = 0, left, seen;
-	uint64_t when = 0;
+	uint64_t when = 0, patience_ns;
 	int err = 0;
 
 	atomic_fetch_add(&s->sleepers, 1);
 	for (;;) {
 		seen = atomic_load(&s->ended);
-		left = ticket_left(s, ticket);
+		left = ticket_left(s, ticket, &patience_ns);
 		if (!left || (left == before && err == ETIMEDOUT))
 			break;
 		if (left != before)
-			when = asys_now() + (left == UINT32_MAX ? REAPER_NS : PATIENCE_NS);
+			when = asys_now() + patience_ns;
 		before = left;
 		err = sleep_once(s, seen, when, false);
 	}

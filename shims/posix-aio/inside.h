@@ -96,6 +96,8 @@ struct ticket {
 	bool seen;		/* by the reaper, who then empties its inbox */
 	bool asked;		/* and looked for what it means */
 	uint32_t left, cancelled, done;
+	uint32_t
+		soon; /* of those left, the ones that wait for somebody, so that they end when asked */
 	uint32_t going_on; /* not asked to end */
 };
 

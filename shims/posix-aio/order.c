@@ -129,6 +129,7 @@ static void count_for_ticket(struct state *s, struct op *op, int64_t result)
 	ticket = atomic_load(&op->ticket);
 	if (ticket) {
 		ticket->left--;
+		ticket->soon -= op->file != FILE_DISK;
 		ticket->cancelled += result == -ECANCELED;
 		ticket->done += result != -ECANCELED;
 	}
@@ -290,6 +291,7 @@ static struct ticket *ticket_accept(struct state *s, struct file **ret_file)
 		}
 		atomic_store_explicit(&s->ops[i].ticket, ticket, memory_order_relaxed);
 		ticket->left++;
+		ticket->soon += s->ops[i].file != FILE_DISK;
 	}
 	pthread_mutex_unlock(&s->back.lock);
 	*ret_file = file;

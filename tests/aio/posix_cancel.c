@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 
 static char bytes[20][8];
 
@@ -270,6 +271,49 @@ static void just_begun(void **state)
 	close(fd);
 }
 
+/* Stops its parent again and again, for longer than a disk's transfer is waited for. */
+static void stops_parent(pid_t parent)
+{
+	for (int k = 0; k < 20 && getppid() == parent; k++) {
+		sleep_ms(11 + (unsigned)k % 3);
+		kill(parent, SIGSTOP);
+		sleep_ms(150);
+		kill(parent, SIGCONT);
+	}
+	_exit(0);
+}
+
+/* A machine that has no time for this program makes no read of a pipe one that cannot be cancelled. */
+static void while_stopped(void **state)
+{
+	pid_t parent = getpid(), child;
+	struct aiocb cb;
+	pthread_t thread;
+	int ends[2], status, fd = memory_file();
+
+	(void)state;
+	shim_or_skip();
+	make_pipe(ends);
+	fflush(NULL);
+	child = fork();
+	if (!child)
+		stops_parent(parent);
+	atomic_store(&stop, false);
+	check_eq(pthread_create(&thread, NULL, syncs, &fd), 0);
+	cb = block(ends[0], bytes[0], 1, 0);
+	while (!waitpid(child, &status, WNOHANG)) {
+		check_eq(aio_read(&cb), 0);
+		check_eq(aio_cancel(ends[0], NULL), AIO_CANCELED);
+		check_eq(aio_error(&cb), ECANCELED);
+	}
+	check_eq(status, 0);
+	atomic_store(&stop, true);
+	check_eq(pthread_join(thread, NULL), 0);
+	close(ends[0]);
+	close(ends[1]);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +324,7 @@ int main(int argc, char **argv)
 		aio_test(writes_that_have_begun),
 		aio_test(all_of_a_descriptor),
 		aio_test(just_begun),
+		aio_test(while_stopped),
 		aio_test(it_is_said),
 		aio_test(files),
 	};
