@@ -148,7 +148,7 @@ bool context_kick(struct context *ctx)
 		if (asys_error(asys_call(ctx->queue, SYS_getpid, 0, 0, 0, 0, 0, 0)))
 			break;
 		ctx->kicks++;
-		ctx->sent++;
+		context_sent(ctx);
 		kicked = true;
 	}
 	return kicked;

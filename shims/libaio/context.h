@@ -114,8 +114,9 @@ struct context {
 	uint32_t prompt;	  /* of them, those that a visit without waiting looks for */
 	uint32_t streams;	  /* of them, those of pipes, sockets and the like */
 	bool unflushed;		  /* something was sent that nobody has flushed */
-	uint32_t sent;
-	uint64_t births; /* operations so far */
+	uint32_t sent;		  /* calls to the queue whose ends were not settled yet */
+	uint32_t sent_ever;	  /* so many until now, wraps */
+	uint64_t births;	  /* operations so far */
 
 	/* numbers.c: how many operations in flight name a descriptor of this remainder; read without the
 	 * lock */
@@ -225,6 +226,13 @@ static inline bool context_reserve(struct context *ctx)
 static inline void context_unreserve(struct context *ctx)
 {
 	atomic_fetch_sub(&ctx->active, 1);
+}
+
+/* With the lock: one more call is in the queue. */
+static inline void context_sent(struct context *ctx)
+{
+	ctx->sent++;
+	ctx->sent_ever++;
 }
 
 /* With the lock: calls were sent, or events lie in the ring: news for those who wait for that. */

@@ -145,11 +145,23 @@ void get_from_queue(struct context *ctx, struct getting *get)
 	} while (n > 0 && (unsigned)n == most && ctx->sent && room(get));
 }
 
+/*
+ * The queue came back with fewer ends than were asked for, and before the time: nothing was in flight any more,
+ * or a signal was taken. It was a signal if calls from before are still there: there are more than were sent
+ * meanwhile. (Where others send while this one waits that is not always seen, and it waits on.)
+ */
+static bool was_interrupted(const struct context *ctx, uint32_t sent_before)
+{
+	return ctx->sent > ctx->sent_ever - sent_before;
+}
+
 /* The lock is let go while it sleeps. 0 or -EINTR. */
 static int sleep_in_queue(struct context *ctx, struct getting *get, unsigned least, uint64_t left)
 {
 	struct asys_event ends[ENDS_AT_ONCE];
 	unsigned most = room(get);
+	uint64_t until = asys_now() + (left < LONG_NS ? left : LONG_NS);
+	uint32_t sent_before;
 	int n;
 
 	if (ctx->held)
@@ -157,12 +169,15 @@ static int sleep_in_queue(struct context *ctx, struct getting *get, unsigned lea
 	least = least < most ? least : most;
 	ctx->sleepers++;
 	ctx->kick_worth += least;
+	sent_before = ctx->sent_ever;
 	pthread_mutex_unlock(&ctx->lock);
 	n = asys_queue_get_many(ctx->queue, ends, most, least, left < LONG_NS ? left : LONG_NS);
 	pthread_mutex_lock(&ctx->lock);
 	ctx->sleepers--;
 	ctx->kick_worth -= least;
 	settle_all(ctx, ends, n, get);
+	if (n > 0 && (unsigned)n < least && was_interrupted(ctx, sent_before) && asys_now() < until)
+		return -EINTR;
 	return n < 0 ? n : 0;
 }
 

@@ -62,7 +62,7 @@ static int watch(struct context *ctx)
 	err = asys_error(ctx->watch);
 	if (!err) {
 		ctx->watching = true;
-		ctx->sent++;
+		context_sent(ctx);
 	}
 	return err;
 }

@@ -220,7 +220,7 @@ void reaper_stop(struct context *ctx)
 		pthread_mutex_lock(&ctx->lock);
 		if (!asys_error(asys_call(ctx->queue, SYS_getpid, 0, 0, 0, 0, 0, 0))) {
 			ctx->kicks++;
-			ctx->sent++;
+			context_sent(ctx);
 		}
 		atomic_fetch_add(&ctx->work, 1);
 		futex_wake_all(&ctx->work);

@@ -29,7 +29,7 @@ int submit_now(struct context *ctx, struct operation *op)
 	op->id = asys_send(ctx->queue, &call);
 	err = asys_error(op->id);
 	if (!err)
-		ctx->sent++;
+		context_sent(ctx);
 	return err;
 }
 

@@ -113,6 +113,18 @@ static void interrupt_in(unsigned ms)
 	check_eq(setitimer(ITIMER_REAL, &when, NULL), 0);
 }
 
+/* The signal is not for this thread. */
+static void *write_soon(void *arg)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	sleep_ms(20);
+	check_eq(write(*(int *)arg, "x", 1), 1);
+	return NULL;
+}
+
 /* A handler ends the wait, SA_RESTART or not; an event that is there comes first. */
 static void test_signal(void **state)
 {
@@ -121,10 +133,12 @@ static void test_signal(void **state)
 	io_context_t ctx = setup(8);
 	struct io_event events[2];
 	struct iocb cb[2];
-	int fd[2], file = numbered_file(1, 0);
+	int fd[2], late[2], file = numbered_file(1, 0);
+	pthread_t writer;
 	char byte;
 
 	(void)state;
+	make_pipe(late);
 	check_eq(sigaction(SIGALRM, &action, NULL), 0);
 	interrupt_in(20);
 	check_eq(io_getevents(ctx, 1, 1, events, NULL), -EINTR);
@@ -140,7 +154,17 @@ static void test_signal(void **state)
 	interrupt_in(20);
 	check_eq(io_getevents(ctx, 2, 2, events, NULL), 1);
 	check(events[0].obj == &cb[1]);
+	/* The first end comes while it sleeps, the signal after that: what is there is returned. */
+	io_prep_poll(&cb[1], late[0], POLLIN);
+	check_eq(submit_iocb(ctx, &cb[1]), 1);
+	check_eq(pthread_create(&writer, NULL, write_soon, &late[1]), 0);
+	interrupt_in(300);
+	check_eq(io_getevents(ctx, 2, 2, events, NULL), 1);
+	check(events[0].obj == &cb[1]);
+	check_eq(pthread_join(writer, NULL), 0);
 	check_eq(io_destroy(ctx), 0);
+	close(late[0]);
+	close(late[1]);
 	close(fd[0]);
 	close(fd[1]);
 	close(file);
