@@ -208,7 +208,8 @@ ASYS_API int asys_chain_result(struct asys_chain *chain, asys_id step);
 
 /*
  * Prints it as a directed graph in Graphviz's DOT. With ASYS_CHAIN_RECORD, after a sending has ended,
- * each step shows when it began, how long it took and its result. 0, or -EIO.
+ * each step shows when it began, how long it took and its result. The file is flushed. 0, or the -errno
+ * of writing, -ENOMEM, with message.
  */
 ASYS_API int asys_chain_dot(struct asys_chain *chain, FILE *file);
 /* Steps so far, begin and end of blocks included. */

@@ -4,8 +4,11 @@
  *
  * Threads: a queue belongs to one thread at a time, unless it was opened with ASYS_QUEUE_SHARED;
  * then every function here except asys_queue_close may be called from any thread.
- * Fork: a child cannot use its parent's queues; every function answers -ECHILD there, and
- * asys_queue_close only frees the child's copy (and leaves descriptors open until exec or exit).
+ * Fork: a child cannot use its parent's queues; every function answers -ECHILD there, but
+ * asys_queue_pending, 0, and asys_queue_close, which only frees the child's copy (and leaves descriptors
+ * open until exec or exit).
+ * NULL is allowed where a comment says so; any other pointer that is NULL is a fault of the program,
+ * which ends it as in the C library.
  * Errors: functions return 0 or more on success, -errno on failure, and never touch errno.
  * Outputs (ret_...) are written only on success.
  */
@@ -90,7 +93,8 @@ ASYS_API int asys_queue_open(struct asys_queue **ret_queue,
 ASYS_API void asys_queue_close(struct asys_queue *queue);
 
 /* Why the last function that failed in this thread did so, in a sentence: what, on what, why, what
- * to do. Never NULL; valid until the next failure in this thread. */
+ * to do. Functions that succeed leave it as it is, and so do calls that end with an error, which is in their
+ * event. Never NULL; valid until the next failure in this thread. */
 ASYS_API const char *asys_message(void);
 
 /*
@@ -125,7 +129,7 @@ ASYS_API int asys_queue_get_many(struct asys_queue *queue, struct asys_event *re
 				 unsigned max, unsigned min, uint64_t timeout_ns);
 
 /* Waits for one call and takes its event, leaving all others. -ESTALE: no such call, or its event
- * was got before (or never comes: it was quiet and succeeded); -EXDEV: an id of another queue; the
+ * was got before (or never comes: it was quiet and succeeded); -EXDEV: an id of another queue, or 0; the
  * id's own error if its value is negative; -EINTR. ret_event may be NULL. */
 ASYS_API int asys_queue_wait(struct asys_queue *queue, asys_id id, struct asys_event *ret_event);
 
@@ -137,8 +141,8 @@ ASYS_API int asys_queue_barrier(struct asys_queue *queue);
 
 /*
  * Asks for the end of a call. It still brings exactly one event: -ECANCELED, or its real result if
- * it was faster; after that event nothing touches its buffers. 0; -ESTALE; -EXDEV; -EALREADY if
- * the call has ended or was cancelled before.
+ * it was faster; after that event nothing touches its buffers. 0; -ESTALE, -EXDEV or the id's own error, as
+ * asys_queue_wait; -EALREADY if the call has ended or was cancelled before.
  */
 ASYS_API int asys_queue_cancel(struct asys_queue *queue, asys_id id);
 
@@ -152,7 +156,7 @@ ASYS_API int asys_queue_cancel_all(struct asys_queue *queue);
  */
 ASYS_API int asys_queue_fd(struct asys_queue *queue);
 
-/* Calls sent whose event was not got yet (quiet ones: that have not ended yet). */
+/* Calls sent whose event was not got yet (quiet ones: that have not ended yet). In a child 0. */
 ASYS_API uint64_t asys_queue_pending(struct asys_queue *queue);
 
 /*

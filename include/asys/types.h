@@ -26,7 +26,7 @@ struct asys_chain; /* asys/chain.h */
  *
  * Bits: 62..53 the queue's tag, 52..0 a sequence number that no two calls of a queue share. Ids are
  * made without a system call. An id used after its event was got is stale: the call that uses it
- * ends with -ESTALE; an id of another queue ends with -EXDEV.
+ * ends with -ESTALE; one with an id of another queue, or with 0, which no call has, with -EXDEV.
  */
 typedef struct asys_id {
 	int64_t value;

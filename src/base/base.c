@@ -53,14 +53,16 @@ unsigned harmless_length(const char *text)
 }
 
 static _Thread_local char message[320] = "nothing failed";
+static _Thread_local int message_err; /* that it is about */
+_Thread_local unsigned fail_unheard;
 
-int fail(int err, const char *format, ...)
+__attribute__((format(printf, 2, 0))) static int fail_list(int err, const char *format,
+							   va_list args)
 {
-	va_list args;
-
-	va_start(args, format);
+	if (fail_unheard)
+		return err;
+	message_err = err;
 	vsnprintf(message, sizeof(message), format, args);
-	va_end(args);
 	/* Values that it quotes must not change the terminal that shows it. */
 	for (char *c = message; *c;) {
 		unsigned length = harmless_length(c);
@@ -70,6 +72,35 @@ int fail(int err, const char *format, ...)
 		c += length ? length : 1;
 	}
 	return err;
+}
+
+int fail(int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fail_list(err, format, args);
+	va_end(args);
+	return err;
+}
+
+int fail_again(int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (err != message_err)
+		fail_list(err, format, args);
+	va_end(args);
+	return err;
+}
+
+int fail_interrupted(const char *function)
+{
+	return fail(-EINTR,
+		    "%s: a signal handler ran, or the process was stopped and continued; no call "
+		    "has ended by it: call the function again",
+		    function);
 }
 
 ASYS_API const char *asys_message(void)

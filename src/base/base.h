@@ -203,6 +203,25 @@ unsigned harmless_length(const char *text);
 /* Sets this thread's asys_message and returns `err`, so that a failure is one statement. */
 int fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same error comes back once more, by the id of what failed: if it was this thread's last failure, the
+ * message stays, since it says why; else this one is set. */
+int fail_again(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A wait that a signal handler, or a stop and continue, has ended. */
+int fail_interrupted(const char *function);
+
+/* `expression`, after whose failure the library goes another way: nobody who called it has failed, so
+ * asys_message stays as it is. */
+extern _Thread_local unsigned fail_unheard;
+#define UNHEARD(expression)                     \
+	({                                      \
+		__typeof__(expression) result_; \
+		fail_unheard++;                 \
+		result_ = (expression);         \
+		fail_unheard--;                 \
+		result_;                        \
+	})
+
 /*
  * Tells a forked child, even one made by a raw clone: the page that a mark lies on is wiped there.
  * The mark is not 0 in the process that called process_watch, 0 in its children for ever; a child

@@ -69,3 +69,30 @@ int slot_find_error(const struct slot_pool *pool, int64_t id)
 		return id >= -4095 ? (int)id : -EINVAL;
 	return (id & ~ID_SEQ_MASK) == pool->tag ? -ESTALE : -EXDEV;
 }
+
+int slot_find_fail(const struct slot_pool *pool, int64_t id, const char *function)
+{
+	const int err = slot_find_error(pool, id);
+	const unsigned long long shown = (unsigned long long)id;
+
+	if (id < 0)
+		return fail_again(err,
+				  "%s: id %lld is no call but the error with which one could not "
+				  "be sent: look at asys_error(id) after sending",
+				  function, (long long)id);
+	if (!id)
+		return fail(err,
+			    "%s: id 0 names no call of any queue: use the id that sending it "
+			    "returned",
+			    function);
+	if (err == -EXDEV)
+		return fail(err,
+			    "%s: id 0x%llx is not of this queue, but of another one, or a step of "
+			    "a chain: give the queue that it was sent to",
+			    function, shown);
+	return fail(
+		err,
+		"%s: id 0x%llx has no event to come: there was no such call, or its event was "
+		"got before, or it was quiet and succeeded; use an id until its event, no longer",
+		function, shown);
+}

@@ -235,6 +235,7 @@ static inline void slot_release(struct slot_pool *pool, uint32_t i)
 
 /* Why `id` names no call: -ESTALE, -EXDEV or the id's own error. */
 int slot_find_error(const struct slot_pool *pool, int64_t id);
+int slot_find_fail(const struct slot_pool *pool, int64_t id, const char *function);
 
 /* The slot that `id` names, NIL if its call is over. */
 static inline uint32_t slot_find(const struct slot_pool *pool, int64_t id)

@@ -51,14 +51,16 @@ static int check_options(const struct asys_chain_options *o)
 {
 	if (o->size != sizeof(*o))
 		return fail(-EINVAL,
-			    "option size: %u is not that of this library: call "
-			    "asys_chain_options_init first",
-			    o->size);
+			    "option size: %u is not this library's %zu: start from "
+			    "asys_chain_options_init",
+			    o->size, sizeof(*o));
 	if (!o->steps || o->steps > ASYS_CHAIN_STEPS_MAX)
-		return fail(-EINVAL, "option steps: %u is not within 1..%u", o->steps,
+		return fail(-EINVAL, "option steps: %u is not in 1..%u", o->steps,
 			    ASYS_CHAIN_STEPS_MAX);
 	if (o->flags & ~ASYS_CHAIN_RECORD)
-		return fail(-EINVAL, "option flags: 0x%x has unknown bits", o->flags);
+		return fail(-EINVAL,
+			    "option flags: 0x%x has bits that mean nothing: known are 0x%x",
+			    o->flags, ASYS_CHAIN_RECORD);
 	return 0;
 }
 
@@ -189,9 +191,9 @@ int chain_fail(struct asys_chain *c, int err, uint32_t step, const char *format,
 int chain_building(struct asys_chain *c)
 {
 	if (!c->ready)
-		return c->error;
-	fail(-EINVAL, "the chain is ready: no step can be added any more");
-	return -EINVAL;
+		return c->error ? fail(c->error, "%s", c->message) : 0;
+	return fail(-EINVAL,
+		    "the chain is ready: no step can be added any more: open another chain");
 }
 
 asys_id step_id(const struct asys_chain *c, uint32_t step)

@@ -143,6 +143,16 @@ static void print_chain(FILE *file, const struct asys_chain *c, const struct ste
 	fputs("}\n", file);
 }
 
+/* What is still in the buffer may not fit either. */
+static int end_of_file(FILE *file)
+{
+	int err = fflush(file) ? -errno : ferror(file) ? -EIO : 0;
+
+	if (!err)
+		return 0;
+	return fail(err, "asys_chain_dot: cannot write the picture: %s", strerror(-err));
+}
+
 /* Writes a copy of the record: a slow file must not stop those who end sendings, and a thread that is
  * cancelled in it must not leave a lock behind. */
 ASYS_API int asys_chain_dot(struct asys_chain *c, FILE *file)
@@ -151,9 +161,11 @@ ASYS_API int asys_chain_dot(struct asys_chain *c, FILE *file)
 	struct step_record *record = malloc(bytes);
 	int64_t result;
 	bool recorded;
+	int err, program_errno = errno;
 
 	if (!record)
-		return fail(-ENOMEM, "no memory for the record of %u steps", c->steps.count);
+		return fail(-ENOMEM, "asys_chain_dot: no memory for the record of %u steps",
+			    c->steps.count);
 	pthread_mutex_lock(&c->lock);
 	recorded = c->record;
 	if (recorded)
@@ -162,6 +174,8 @@ ASYS_API int asys_chain_dot(struct asys_chain *c, FILE *file)
 	pthread_mutex_unlock(&c->lock);
 	pthread_cleanup_push(free, record);
 	print_chain(file, c, recorded ? record : NULL, result);
+	err = end_of_file(file);
 	pthread_cleanup_pop(1);
-	return ferror(file) ? -EIO : 0;
+	errno = program_errno;
+	return err;
 }

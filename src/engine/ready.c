@@ -209,7 +209,7 @@ static int start(struct asys_queue *q, uint32_t i)
 	int err;
 
 	if (!q->ready) {
-		err = queue_epoll(q);
+		err = UNHEARD(queue_epoll(q));
 		if (err < 0)
 			return err;
 		q->ready = calloc(1, sizeof(*q->ready));

@@ -53,10 +53,7 @@ int threads_open(struct asys_queue *q)
 			t->max = t->workers ? t->max : 0;
 			engine_threads.close(q, true);
 		}
-		return fail(-ENOMEM,
-			    "no memory for the rings of %u calls: ask for a smaller depth "
-			    "or raise the limit (ulimit -v)",
-			    depth);
+		return -ENOMEM;
 	}
 	memset(t->workers, 0, WORKERS_FOR(t->max) * sizeof(*t->workers));
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
@@ -164,10 +161,7 @@ static int start_thread(struct asys_queue *q)
 		atomic_fetch_sub_explicit(&t->crew->idle, CREW_LOOKING, memory_order_seq_cst);
 		if (!w->deaf)
 			cancel_signal_give(t->signal);
-		return fail(err,
-			    "no system call thread could be started (%s): raise the limit of "
-			    "processes (ulimit -u) or of address space (ulimit -v)",
-			    strerror(-err));
+		return err;
 	}
 	w->used = 1;
 	t->crew->members++;

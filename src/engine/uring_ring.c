@@ -113,7 +113,7 @@ static int make_ring(struct asys_queue *q, struct uring *u)
 	owned_set(u->owned, u->ring.ring_fd);
 	q->ring_watched = false;
 	/* A loop that polls would never hear of this ring without a descriptor for its news. */
-	if (q->epoll_fd >= 0 && queue_epoll(q) < 0 && q->fd_wanted) {
+	if (q->epoll_fd >= 0 && UNHEARD(queue_epoll(q)) < 0 && q->fd_wanted) {
 		owned_free(u->owned);
 		u->owned = NULL;
 		ring_lay_aside(u);

@@ -51,18 +51,29 @@ void cancel_slot(struct asys_queue *q, uint32_t i)
 	}
 }
 
+static int fail_ended(asys_id id)
+{
+	return fail(-EALREADY, "asys_queue_cancel: call 0x%llx has ended: get its event",
+		    (unsigned long long)id.value);
+}
+
 static int cancel_locked(struct asys_queue *q, asys_id id)
 {
 	uint32_t i = slot_find(&q->pool, id.value);
 	const struct slot *slot;
 
 	if (i == NIL)
-		return backlog_find(q, id.value) ? -EALREADY : slot_find_error(&q->pool, id.value);
+		return backlog_find(q, id.value) ?
+			       fail_ended(id) :
+			       slot_find_fail(&q->pool, id.value, "asys_queue_cancel");
 	slot = slot_at(q, i);
-	if (slot->chain == SLOT_SENDING ?
-		    slot->state == SLOT_ENDED || slot_asked_to_end(slot) :
-		    slot->state == SLOT_ENDED || slot->state == SLOT_HELD || slot_cancelled(slot))
-		return -EALREADY;
+	if (slot->state == SLOT_ENDED || (slot->state == SLOT_HELD && !slot->chain))
+		return fail_ended(id);
+	if (slot_asked_to_end(slot))
+		return fail(-EALREADY,
+			    "asys_queue_cancel: call 0x%llx was cancelled before: wait for its "
+			    "event",
+			    (unsigned long long)id.value);
 	cancel_slot(q, i);
 	return 0;
 }
@@ -88,7 +99,7 @@ ASYS_API int asys_queue_cancel_all(struct asys_queue *q)
 		const struct slot *slot = slot_at(q, i);
 
 		if (slot->state != SLOT_FREE && slot->chain != SLOT_STEP &&
-		    !cancel_locked(q, (asys_id){ slot->id }))
+		    !UNHEARD(cancel_locked(q, (asys_id){ slot->id })))
 			n++;
 	}
 	queue_leave(q);

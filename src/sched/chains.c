@@ -68,8 +68,15 @@ static int make_instance(struct asys_chain *c, struct instance **ret_inst)
 	struct instance *inst;
 	int err;
 
-	if (!c || !c->ready)
-		return fail(-EINVAL, "the chain is not ready: call asys_chain_ready first");
+	if (!c)
+		return fail(-EINVAL,
+			    "asys_chain_send: NULL is no chain: was asys_chain_open's result "
+			    "looked at?");
+	if (!c->ready && c->error)
+		return fail(-EINVAL, "asys_chain_send: the chain cannot be sent: %s", c->message);
+	if (!c->ready)
+		return fail(-EINVAL,
+			    "asys_chain_send: the chain is not ready: call asys_chain_ready first");
 	inst = malloc(instance_size(c));
 	if (!inst)
 		return fail(-ENOMEM, "no memory for a sending of %u steps (%zu bytes)",
@@ -122,7 +129,7 @@ ASYS_API asys_id asys_chain_send6(struct asys_queue *q, struct asys_chain *c,
 		fill_slot(q, i, inst, params);
 		id = slot_sent(q, i);
 	} else {
-		id.value = err;
+		id = not_sent(q, err);
 	}
 	if (id.value < 0 && inst)
 		free_instance(inst);

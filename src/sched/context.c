@@ -91,7 +91,7 @@ bool context_renew(struct asys_queue *q)
 	/* Also where none could be had the last time. While one leaves, the lock is let go: who waits for that comes
 	 * after whoever renews meanwhile, and it must have left before another one starts. */
 	if ((q->flags & ASYS_QUEUE_DRIVER) && !q->closing && !q->driver_on && !q->driver_leaves)
-		driver_start(q);
+		UNHEARD(driver_start(q));
 	return true;
 }
 

@@ -2,6 +2,7 @@
 /* Events go out. */
 #include "sched/sched.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define KEEP_AT_ONCE 64
 #define INLINE_AT_ONCE 16
@@ -190,7 +191,7 @@ ASYS_API int asys_queue_get_many(struct asys_queue *q, struct asys_event *ret_ev
 	while (n < max && q->nended)
 		take(q, &ret_events[n++]);
 	queue_leave(q);
-	return n || err != -EINTR ? (int)n : err;
+	return n || err != -EINTR ? (int)n : fail_interrupted("asys_queue_get_many");
 }
 
 /* The event of one call, out of the middle of those kept aside. */
@@ -261,11 +262,15 @@ static int wait_long(struct asys_queue *q, uint32_t i, asys_id id, struct asys_e
 		serve(q, &goal);
 	while (!slot_over(slot, id.value)) {
 		err = drive(q, &goal);
+		if (err == -EINTR)
+			return fail_interrupted("asys_queue_wait");
 		if (err)
-			return err == -ENODATA ? -ESTALE : err;
+			return slot_find_fail(&q->pool, id.value, "asys_queue_wait");
 	}
 	if (slot->id != id.value || slot->state == SLOT_FREE)
-		return backlog_take(q, id.value, ret_event) ? 0 : -ESTALE;
+		return backlog_take(q, id.value, ret_event) ?
+			       0 :
+			       slot_find_fail(&q->pool, id.value, "asys_queue_wait");
 	list_remove(&q->ended, q->pool.slots, i);
 	q->nended--;
 	*ret_event = slot_event(slot);
@@ -285,9 +290,9 @@ ASYS_API int asys_queue_wait(struct asys_queue *q, asys_id id, struct asys_event
 		ret_event = &event;
 	i = slot_find(&q->pool, id.value);
 	if (unlikely(i == NIL)) {
-		err = slot_find_error(&q->pool, id.value);
-		if (err == -ESTALE && backlog_take(q, id.value, ret_event))
-			err = 0;
+		if (slot_find_error(&q->pool, id.value) != -ESTALE ||
+		    !backlog_take(q, id.value, ret_event))
+			err = slot_find_fail(&q->pool, id.value, "asys_queue_wait");
 	} else if (!run_first(q, i, ret_event)) {
 		err = wait_long(q, i, id, ret_event);
 	}
@@ -304,9 +309,17 @@ ASYS_API int asys_queue_barrier(struct asys_queue *q)
 		return err;
 	if (q->inflight)
 		err = drive(q, &goal);
-	if (err != -EINTR) {
+	if (err == -EINTR) {
+		fail_interrupted("asys_queue_barrier");
+	} else {
 		err = q->first_error;
 		q->first_error = 0;
+		if (err)
+			fail(err,
+			     "asys_queue_barrier: all calls have ended, the first that failed "
+			     "since "
+			     "the last barrier did with %s: their events tell which",
+			     strerror(-err));
 	}
 	queue_leave(q);
 	return err;

@@ -100,7 +100,7 @@ void user_signal(struct asys_queue *q)
 void user_wait_begin(struct asys_queue *q)
 {
 	if (unlikely(q->uring && !q->ring_watched))
-		queue_epoll(q);
+		UNHEARD(queue_epoll(q));
 	if (queue_outstanding(q))
 		flush_engines(q); /* U2: cancels too */
 	user_signal(q);

@@ -264,9 +264,13 @@ ASYS_API int asys_engine_for(const struct asys_queue_options *options, uint32_t 
 	if (err)
 		return err;
 	if (nr > UINT16_MAX)
-		return fail(-ENOSYS, "call %u: no kernel has a number above %u", nr, UINT16_MAX);
+		return fail(-ENOSYS, "asys_engine_for: call %u: no kernel has a number above %u",
+			    nr, UINT16_MAX);
 	engine = engine_of(route_of(&o, nr, &why));
-	if (ret_why && engine >= 0)
+	if (engine < 0)
+		return fail(engine, "asys_engine_for: %s cannot be queued: %s",
+			    asys_syscall_info(nr)->name, asys_syscall_info(nr)->reason);
+	if (ret_why)
 		*ret_why = why;
 	return engine;
 }

@@ -83,6 +83,8 @@ int engine_from_environment(uint32_t *engine); /* 0, or -EINVAL with message */
 /* A new slot whose call is still to be written; NIL: *ret_err. Then it is sent. */
 uint32_t slot_new(struct asys_queue *q, int *ret_err);
 asys_id slot_sent(struct asys_queue *q, uint32_t i);
+/* It was refused instead: what was said about it is not about the call after it. */
+asys_id not_sent(struct asys_queue *q, int err);
 void next_calls_free(struct asys_queue *q);
 
 /* context.c: change of the sender's rights or namespaces */

@@ -264,25 +264,41 @@ static uint32_t alloc_helping(struct asys_queue *q, int *ret_err)
 	uint32_t i;
 	int err = 0;
 
-	*ret_err = -EAGAIN;
-	fail(-EAGAIN, "the queue is full: %u calls are in flight or have events to be got",
-	     q->limit);
-	if (q->flags & ASYS_QUEUE_NONBLOCK)
+	if (q->flags & ASYS_QUEUE_NONBLOCK) {
+		*ret_err = fail(-EAGAIN,
+				"the queue is full: %u calls are in flight or have events to be "
+				"got: get events, then send again",
+				q->limit);
 		return NIL;
+	}
 	while ((i = take_slot(q)) == NIL) {
 		if (q->ended.head != NIL) {
 			if (!backlog_keep(q)) {
-				*ret_err = -ENOMEM;
+				*ret_err = fail(-ENOMEM,
+						"the queue is full, and there is no memory to keep "
+						"events aside: get events, then send again");
 				return NIL;
 			}
 			continue;
 		}
-		if (err == -ENODATA)
+		if (err == -ENODATA) {
+			*ret_err = fail(-EAGAIN,
+					"the queue is full of %u calls that wait for what cannot "
+					"end: cancel some, or open it with a larger depth",
+					q->limit);
 			return NIL;
+		}
 		goal.inflight = q->inflight - 1;
 		err = drive(q, &goal);
 	}
 	return i;
+}
+
+static int no_memory_for_next(void)
+{
+	return fail(-ENOMEM,
+		    "no memory for what asys_after or another modifier said about the call: "
+		    "it was not sent");
 }
 
 /* Applies what was said about the next call, and resolves its references. */
@@ -299,7 +315,7 @@ static int add_dependencies(struct asys_queue *q, uint32_t i, struct next_call *
 		return err;
 	for (uint32_t k = 0; k < next->count && !err; k++)
 		err = depend_on(q, i, next->after[k].id, next->after[k].kind);
-	return err ? err : next->error;
+	return err ? err : next->error ? no_memory_for_next() : 0;
 }
 
 static void apply_next(struct slot *slot, const struct next_call *next)
@@ -328,7 +344,7 @@ static asys_id send_modified(struct asys_queue *q, uint32_t i, struct next_call 
 	slot->state = SLOT_WAITING;
 	if (next)
 		apply_next(slot, next);
-	err = q->next_error ? q->next_error : add_dependencies(q, i, next);
+	err = q->next_error ? no_memory_for_next() : add_dependencies(q, i, next);
 	q->next_error = 0;
 	if (next)
 		next_done(q, next);
@@ -380,6 +396,16 @@ static inline bool needs_owner(const struct asys_queue *q, uint32_t nr)
 	return nr >= ROUTES || q->route[nr] == ROUTE_HOME || q->route[nr] == ROUTE_BY_CALL;
 }
 
+asys_id not_sent(struct asys_queue *q, int err)
+{
+	struct next_call *next = q->nnext ? next_find(q) : NULL;
+
+	if (next)
+		next_done(q, next);
+	q->user_said_by = 0;
+	return (asys_id){ err };
+}
+
 inline asys_id slot_sent(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
@@ -401,27 +427,13 @@ inline asys_id slot_sent(struct asys_queue *q, uint32_t i)
 	return id;
 }
 
-static void forget_said(struct asys_queue *q)
-{
-	struct next_call *next = q->nnext ? next_find(q) : NULL;
-
-	if (next)
-		next_done(q, next);
-	q->user_said_by = 0;
-}
-
-/* 0, or why the call cannot be queued; what was said about the next call is forgotten then. */
+/* 0, or why the call cannot be queued. */
 static inline int check(struct asys_queue *q, uint32_t nr, uint32_t flags)
 {
-	int err;
-
 	if (likely(nr < ROUTES && q->route[nr] != ROUTE_NEVER &&
 		   !(flags & ~(ASYS_CALL_REFS | ASYS_CALL_QUIET))))
 		return 0;
-	err = call_error(q, nr, flags);
-	if (err)
-		forget_said(q);
-	return err;
+	return call_error(q, nr, flags);
 }
 
 /* Words travel in registers: copied from memory that was just written in words, a wider copy would
@@ -452,7 +464,7 @@ ASYS_API asys_id asys_send6(struct asys_queue *q, uint64_t head, uint64_t a0, ui
 		call->arg[5] = a5;
 		id = slot_sent(q, i);
 	} else {
-		id.value = err;
+		id = not_sent(q, err);
 	}
 	queue_leave(q);
 	return id;
@@ -473,7 +485,7 @@ ASYS_API asys_id asys_send(struct asys_queue *q, const struct asys_call *call)
 		slot_at(q, i)->call = *call;
 		id = slot_sent(q, i);
 	} else {
-		id.value = err;
+		id = not_sent(q, err);
 	}
 	queue_leave(q);
 	return id;

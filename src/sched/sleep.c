@@ -78,7 +78,7 @@ static int sleep_armed(struct asys_queue *q, uint32_t kinds, uint32_t need, uint
 	int err = 0;
 
 	/* Nothing to wait with (the limit of descriptors): look again and again, not too often. */
-	if (by_epoll && queue_epoll(q) < 0) {
+	if (by_epoll && UNHEARD(queue_epoll(q)) < 0) {
 		by_epoll = false;
 		kinds = LISTEN_THREADS;
 		need = 1;

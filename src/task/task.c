@@ -155,12 +155,12 @@ static void begin(struct asys_tasks *tasks, struct asys_task *task, asys_task_fn
 	make_ready(task);
 }
 
-static int refuse_address(const struct asys_task *task)
+static int refuse_address(const void *task_or_op)
 {
 	return fail(-EINVAL,
-		    "cannot start the task at %p: its address has more than %d bits; take "
-		    "memory that mmap gave without a hint",
-		    (const void *)task, WORD_SHIFT);
+		    "cannot start the task or operation at %p: its address has more than %d bits; "
+		    "take memory that mmap gave without a hint",
+		    task_or_op, WORD_SHIFT);
 }
 
 ASYS_API void asys_tasks_init(struct asys_tasks *tasks, struct asys_queue *queue)
@@ -184,7 +184,9 @@ ASYS_API int asys_task_fork(struct asys_task *task, struct asys_task *sub, asys_
 	if (!fits_word(sub))
 		err = refuse_address(sub);
 	else if (task->cancelled && !task->finally_)
-		err = -ECANCELED;
+		err = fail(-ECANCELED,
+			   "asys_task_fork: the task was cancelled, no sub-task starts: clean up "
+			   "and end it");
 	if (err == 0) {
 		begin(task->tasks_, sub, run, task);
 		return 0;
@@ -205,7 +207,7 @@ ASYS_API bool asys_task_sends_(struct asys_task *task, struct asys_op *op)
 		return false;
 	}
 	if (!fits_word(op)) {
-		op->id.value = -EINVAL;
+		op->id.value = refuse_address(op);
 		op_refuse(op, -EINVAL);
 		return false;
 	}
@@ -285,7 +287,7 @@ static void cancel_all(struct asys_queue *queue, struct asys_op *op, const struc
 				continue;
 			}
 		} else {
-			asys_queue_cancel(queue, op->id);
+			UNHEARD(asys_queue_cancel(queue, op->id));
 		}
 		op = op->next_;
 	}
@@ -293,8 +295,14 @@ static void cancel_all(struct asys_queue *queue, struct asys_op *op, const struc
 
 ASYS_API int asys_task_cancel(struct asys_task *task)
 {
-	if (asys_task_ended(task) || task->finally_ || task->cancelled)
-		return -EALREADY;
+	if (asys_task_ended(task))
+		return fail(-EALREADY, "asys_task_cancel: the task has ended");
+	if (task->finally_)
+		return fail(-EALREADY,
+			    "asys_task_cancel: the task is in its ASYS_FINALLY: let it end");
+	if (task->cancelled)
+		return fail(-EALREADY,
+			    "asys_task_cancel: the task was cancelled before: let it end");
 	task->cancelled = true;
 	cancel_all(task->queue, task->ops_, task);
 	return 0;
