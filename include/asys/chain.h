@@ -94,12 +94,13 @@ ASYS_API int asys_chain_ready(struct asys_chain *chain);
 ASYS_API void asys_chain_close(struct asys_chain *chain);
 
 /*
- * Sends a chain that is ready: asys_chain_send(queue, chain, parameter ...), up to six parameters.
+ * Sends a chain that is ready: asys_chain_send(queue, chain, parameter ...), up to six parameters, and
+ * at least as many as the chain names with asys_param.
  * Each is any integer, any pointer, or the id of a call or sending of the same queue: then the chain
  * starts when that has ended and gets its result, or, if it failed, ends at once with its error.
  * Modifiers (asys_after, asys_deadline, asys_high, asys_quiet, asys_user ...) of the queue apply.
  * The id's value is negative if it could not be sent: as asys_send, or -EINVAL for a chain that is
- * not ready.
+ * not ready or whose parameters are not all given.
  */
 #define asys_chain_send(...) asys_chain_send6(ASYS_ARGS_(__VA_ARGS__))
 ASYS_API asys_id asys_chain_send6(struct asys_queue *queue, struct asys_chain *chain,
@@ -122,8 +123,8 @@ ASYS_API asys_id asys_chain_timer1(struct asys_chain *chain, struct asys_arg_ ns
 
 /*
  * asys_chain_sub(chain, sub, argument ...): all steps of `sub`, which is ready and may be closed
- * afterwards, as a block, with up to six arguments for its parameters. Its result is the sub-chain's.
- * What it reports and records is reported and recorded here.
+ * afterwards, as a block, with up to six arguments, one for each of its parameters. Its result is the
+ * sub-chain's. What it reports and records is reported and recorded here.
  */
 #define asys_chain_sub(...) asys_chain_sub6(ASYS_ARGS_(__VA_ARGS__))
 ASYS_API asys_id asys_chain_sub6(struct asys_chain *chain, const struct asys_chain *sub,
@@ -217,6 +218,8 @@ ASYS_API uint32_t asys_chain_steps(const struct asys_chain *chain);
 
 /* What follows serves the above and nobody else. */
 
+#define ASYS_ARG_MISSING_ 2 /* asys_arg_.ref: not given, 0 where it does not matter */
+
 #ifdef __cplusplus
 }
 
@@ -241,6 +244,14 @@ inline asys_id asys_call(struct asys_chain *chain, uint32_t nr, uint64_t a0, uin
 	return asys_chain_add6(chain, nr, a0, a1, a2, a3, a4, a5);
 }
 
+inline asys_word_ asys_arg_missing_()
+{
+	asys_word_ word(0);
+
+	word.ref = ASYS_ARG_MISSING_;
+	return word;
+}
+
 /* Up to six words after two other arguments. */
 struct asys_args_ {
 	struct asys_arg_ args[6];
@@ -260,22 +271,34 @@ struct asys_args_ {
 #undef asys_store
 
 inline asys_id asys_chain_send(struct asys_queue *queue, struct asys_chain *chain,
-			       asys_word_ a0 = 0, asys_word_ a1 = 0, asys_word_ a2 = 0,
-			       asys_word_ a3 = 0, asys_word_ a4 = 0, asys_word_ a5 = 0)
+			       asys_word_ a0 = asys_arg_missing_(),
+			       asys_word_ a1 = asys_arg_missing_(),
+			       asys_word_ a2 = asys_arg_missing_(),
+			       asys_word_ a3 = asys_arg_missing_(),
+			       asys_word_ a4 = asys_arg_missing_(),
+			       asys_word_ a5 = asys_arg_missing_())
 {
 	return asys_chain_send6(queue, chain, asys_args_(a0, a1, a2, a3, a4, a5).args);
 }
 
 inline asys_id asys_chain_compute(struct asys_chain *chain, asys_compute_fn *function,
-				  asys_word_ a0 = 0, asys_word_ a1 = 0, asys_word_ a2 = 0,
-				  asys_word_ a3 = 0, asys_word_ a4 = 0, asys_word_ a5 = 0)
+				  asys_word_ a0 = asys_arg_missing_(),
+				  asys_word_ a1 = asys_arg_missing_(),
+				  asys_word_ a2 = asys_arg_missing_(),
+				  asys_word_ a3 = asys_arg_missing_(),
+				  asys_word_ a4 = asys_arg_missing_(),
+				  asys_word_ a5 = asys_arg_missing_())
 {
 	return asys_chain_compute6(chain, function, asys_args_(a0, a1, a2, a3, a4, a5).args);
 }
 
 inline asys_id asys_chain_sub(struct asys_chain *chain, const struct asys_chain *sub,
-			      asys_word_ a0 = 0, asys_word_ a1 = 0, asys_word_ a2 = 0,
-			      asys_word_ a3 = 0, asys_word_ a4 = 0, asys_word_ a5 = 0)
+			      asys_word_ a0 = asys_arg_missing_(),
+			      asys_word_ a1 = asys_arg_missing_(),
+			      asys_word_ a2 = asys_arg_missing_(),
+			      asys_word_ a3 = asys_arg_missing_(),
+			      asys_word_ a4 = asys_arg_missing_(),
+			      asys_word_ a5 = asys_arg_missing_())
 {
 	return asys_chain_sub6(chain, sub, asys_args_(a0, a1, a2, a3, a4, a5).args);
 }
@@ -331,15 +354,24 @@ static inline asys_id asys_chain_call_(struct asys_chain *chain, uint32_t nr, ui
 	{                                     \
 		__VA_ARGS__                   \
 	}
-#define ASYS_ARGS0_(x, y) ASYS_ARGS_OF_(x, y, { 0, 0 })
-#define ASYS_ARGS1_(x, y, a) ASYS_ARGS_OF_(x, y, ASYS_WORD_(a))
-#define ASYS_ARGS2_(x, y, a, b) ASYS_ARGS_OF_(x, y, ASYS_WORD_(a), ASYS_WORD_(b))
-#define ASYS_ARGS3_(x, y, a, b, c) ASYS_ARGS_OF_(x, y, ASYS_WORD_(a), ASYS_WORD_(b), ASYS_WORD_(c))
-#define ASYS_ARGS4_(x, y, a, b, c, d) \
-	ASYS_ARGS_OF_(x, y, ASYS_WORD_(a), ASYS_WORD_(b), ASYS_WORD_(c), ASYS_WORD_(d))
+#define ASYS_NO_ARG_                 \
+	{                            \
+		0, ASYS_ARG_MISSING_ \
+	}
+#define ASYS_NO_ARGS2_ ASYS_NO_ARG_, ASYS_NO_ARG_
+#define ASYS_NO_ARGS4_ ASYS_NO_ARGS2_, ASYS_NO_ARGS2_
+#define ASYS_ARGS0_(x, y) ASYS_ARGS_OF_(x, y, ASYS_NO_ARGS4_, ASYS_NO_ARGS2_)
+#define ASYS_ARGS1_(x, y, a) ASYS_ARGS_OF_(x, y, ASYS_WORD_(a), ASYS_NO_ARGS4_, ASYS_NO_ARG_)
+#define ASYS_ARGS2_(x, y, a, b) ASYS_ARGS_OF_(x, y, ASYS_WORD_(a), ASYS_WORD_(b), ASYS_NO_ARGS4_)
+#define ASYS_ARGS3_(x, y, a, b, c)                                                       \
+	ASYS_ARGS_OF_(x, y, ASYS_WORD_(a), ASYS_WORD_(b), ASYS_WORD_(c), ASYS_NO_ARGS2_, \
+		      ASYS_NO_ARG_)
+#define ASYS_ARGS4_(x, y, a, b, c, d)                                                   \
+	ASYS_ARGS_OF_(x, y, ASYS_WORD_(a), ASYS_WORD_(b), ASYS_WORD_(c), ASYS_WORD_(d), \
+		      ASYS_NO_ARGS2_)
 #define ASYS_ARGS5_(x, y, a, b, c, d, e)                                                \
 	ASYS_ARGS_OF_(x, y, ASYS_WORD_(a), ASYS_WORD_(b), ASYS_WORD_(c), ASYS_WORD_(d), \
-		      ASYS_WORD_(e))
+		      ASYS_WORD_(e), ASYS_NO_ARG_)
 #define ASYS_ARGS6_(x, y, a, b, c, d, e, f)                                             \
 	ASYS_ARGS_OF_(x, y, ASYS_WORD_(a), ASYS_WORD_(b), ASYS_WORD_(c), ASYS_WORD_(d), \
 		      ASYS_WORD_(e), ASYS_WORD_(f))

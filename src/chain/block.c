@@ -354,6 +354,12 @@ ASYS_API asys_id asys_chain_sub6(struct asys_chain *c, const struct asys_chain *
 		err = value_of(c, args[a], &values[a]);
 	if (!err && (!sub || !sub->ready))
 		err = chain_fail(c, -EINVAL, c->steps.count, "the sub-chain is not ready");
+	if (!err && args_given(args) < sub->params)
+		err = chain_fail(
+			c, -EINVAL, c->steps.count,
+			"the sub-chain has %u parameters, %u are given: give asys_chain_sub "
+			"all of them",
+			sub->params, args_given(args));
 	if (!err)
 		err = go_deeper(c, sub->deepest);
 	if (err)

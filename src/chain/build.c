@@ -269,7 +269,7 @@ int value_of(struct asys_chain *c, struct asys_arg_ arg, struct value *ret_value
 	uint32_t index;
 
 	memset(ret_value, 0, sizeof(*ret_value));
-	if (!arg.ref) {
+	if (!arg_is_id(arg)) {
 		ret_value->add = arg.word;
 		return 0;
 	}
@@ -556,7 +556,7 @@ static unsigned words_used(const struct asys_arg_ args[6])
 {
 	unsigned n = 6;
 
-	while (n && !args[n - 1].ref && !args[n - 1].word)
+	while (n && !arg_is_id(args[n - 1]) && !args[n - 1].word)
 		n--;
 	return n;
 }

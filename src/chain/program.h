@@ -126,7 +126,7 @@ struct asys_chain {
 	uint32_t open;		 /* BEGIN of the innermost block that is open, NIL */
 	uint32_t depth, deepest; /* blocks in each other: open ones, and ever */
 	uint32_t result;	 /* step, NIL */
-	uint32_t params;	 /* used ones */
+	uint32_t params;	 /* one more than the last one that is named */
 	uint32_t closing;	 /* as a step's, of the outermost level */
 	struct next_step next;
 	ARRAY(struct step) steps;
@@ -160,6 +160,21 @@ asys_id step_id(const struct asys_chain *c, uint32_t step);
 /* The step that an id names; NIL after chain_fail. */
 uint32_t step_of_id(struct asys_chain *c, asys_id id);
 /* The value that a word or an id stands for. 0 or an error of building. */
+static inline bool arg_is_id(struct asys_arg_ arg)
+{
+	return arg.ref == 1;
+}
+
+/* Of those that a sending or a sub-chain was given: the last one, counted from 1. */
+static inline unsigned args_given(const struct asys_arg_ args[6])
+{
+	unsigned n = 6;
+
+	while (n && args[n - 1].ref == ASYS_ARG_MISSING_)
+		n--;
+	return n;
+}
+
 int value_of(struct asys_chain *c, struct asys_arg_ arg, struct value *ret_value);
 /*
  * A new step with what was said about it, directly inside the open block, and `nargs` arguments; NIL

@@ -63,11 +63,8 @@ uint64_t chain_work_ns(const struct asys_queue *q, const struct slot *slot)
 
 /* Sending */
 
-static int make_instance(struct asys_chain *c, struct instance **ret_inst)
+static int check_sending(const struct asys_chain *c, const struct asys_arg_ params[6])
 {
-	struct instance *inst;
-	int err;
-
 	if (!c)
 		return fail(-EINVAL,
 			    "asys_chain_send: NULL is no chain: was asys_chain_open's result "
@@ -77,6 +74,19 @@ static int make_instance(struct asys_chain *c, struct instance **ret_inst)
 	if (!c->ready)
 		return fail(-EINVAL,
 			    "asys_chain_send: the chain is not ready: call asys_chain_ready first");
+	if (args_given(params) < c->params)
+		return fail(-EINVAL,
+			    "asys_chain_send: the chain has %u parameters, %u are given: give all "
+			    "that it names with asys_param",
+			    c->params, args_given(params));
+	return 0;
+}
+
+static int make_instance(struct asys_chain *c, struct instance **ret_inst)
+{
+	struct instance *inst;
+	int err;
+
 	inst = malloc(instance_size(c));
 	if (!inst)
 		return fail(-ENOMEM, "no memory for a sending of %u steps (%zu bytes)",
@@ -106,7 +116,7 @@ static void fill_slot(struct asys_queue *q, uint32_t i, struct instance *inst,
 	slot->chain = SLOT_SENDING;
 	for (unsigned k = 0; k < 6; k++) {
 		slot->call.arg[k] = params[k].word;
-		if (params[k].ref)
+		if (arg_is_id(params[k]))
 			slot->call.flags |= ASYS_CALL_REF(k);
 	}
 	inst->slot = i;
@@ -122,7 +132,9 @@ ASYS_API asys_id asys_chain_send6(struct asys_queue *q, struct asys_chain *c,
 
 	if (unlikely(err))
 		return (asys_id){ err };
-	err = make_instance(c, &inst);
+	err = check_sending(c, params);
+	if (!err)
+		err = make_instance(c, &inst);
 	if (!err)
 		i = slot_new(q, &err);
 	if (i != NIL) {

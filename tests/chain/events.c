@@ -207,16 +207,16 @@ static void check_parameters(void)
 					     asys_param(c, 2), asys_param(c, 3), asys_param(c, 4),
 					     asys_plus(c, asys_param(c, 5), 1)));
 	make_ready(c);
-	check_eq(result_of(q, asys_chain_send(q, c)), 1);
+	check_eq(result_of(q, asys_chain_send(q, c, 0, 0, 0, 0, 0, 0)), 1);
 	check_eq(result_of(q, asys_chain_send(q, c, 1, 2, 3, 4, 5, 6)), 123457);
-	check_eq(result_of(q, asys_chain_send(q, c, NULL, 2)), 20001);
+	check_eq(result_of(q, asys_chain_send(q, c, NULL, 2, 0, 0, 0, NULL)), 20001);
 	/* ids of calls and of sendings, mixed with words */
 	int fd = memory_file();
 
 	of = submit(q, SYS_lseek, fd, 7, SEEK_SET);
-	id = asys_chain_send(q, c, 1, of, 3);
+	id = asys_chain_send(q, c, 1, of, 3, 0, 0, 0);
 	check_eq(result_of(q, id), 173001);
-	id = asys_chain_send(q, c, of, asys_chain_send(q, c, 0, 0, 0, 0, 0, 5), of);
+	id = asys_chain_send(q, c, of, asys_chain_send(q, c, 0, 0, 0, 0, 0, 5), of, 0, 0, 0);
 	check_eq(result_of(q, id), 700000 + 60000 + 7000 + 1);
 	check_eq(drain(q), 2);
 	close(fd);

@@ -378,7 +378,7 @@ static void run(struct asys_chain *chain, struct input *in)
 	options.flags = byte(in) & 1 ? ASYS_QUEUE_SHARED : 0;
 	must(asys_queue_open(&queue, &options) == 0);
 	for (unsigned i = 0; i < SENDINGS; i++) {
-		id[i] = asys_chain_send(queue, chain, memory, byte(in), -5, 1000);
+		id[i] = asys_chain_send(queue, chain, memory, byte(in), -5, 1000, 0, -1);
 		must(id[i].value > 0);
 		if (byte(in) > 240)
 			asys_queue_cancel(queue, id[i]);

@@ -69,6 +69,7 @@ int main()
 
 	alarm(20);
 	must(asys_queue_open(&q, nullptr) == 0);
+	must(asys_chain_send(q, c).value == -EINVAL);
 	const asys_id id = asys_chain_send(asys_user(q, 7), c, 5);
 	must(asys_queue_wait(q, id, &event) == 0);
 	must(event.user == 7);

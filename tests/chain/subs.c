@@ -25,7 +25,7 @@ static void test_parameters_and_result(void **state)
 	(void)state;
 	a = asys_chain_sub(c, sub, 3, 4);
 	b = asys_chain_sub(c, sub, asys_plus(c, a, 10), a);
-	asys_chain_result(c, asys_chain_sub(c, sub, asys_chain_sub(c, sub, b), -1));
+	asys_chain_result(c, asys_chain_sub(c, sub, asys_chain_sub(c, sub, b, 0), -1));
 	/* closed before the chain is ready: its steps are here now */
 	asys_chain_close(sub);
 	check_eq(run_and_close(c), 23);

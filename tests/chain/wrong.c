@@ -229,9 +229,14 @@ static asys_id sub_of_itself(struct asys_chain *c)
 	return asys_chain_sub(named(c), c, 1);
 }
 
+static asys_id sub_with_too_few(struct asys_chain *c)
+{
+	return asys_chain_sub(named(c), other_ready, 5);
+}
+
 static asys_id sub_with_bad_argument(struct asys_chain *c)
 {
-	return asys_chain_sub(named(c), other_ready, of_other);
+	return asys_chain_sub(named(c), other_ready, of_other, 0);
 }
 
 static asys_id timer_of_other(struct asys_chain *c)
@@ -285,6 +290,7 @@ static const struct wrong_step {
 	{ "no_sub", no_sub, NULL },
 	{ "sub_not_ready", sub_not_ready, NULL },
 	{ "sub_of_itself", sub_of_itself, NULL },
+	{ "sub_with_too_few", sub_with_too_few, NULL },
 	{ "sub_with_bad_argument", sub_with_bad_argument, NULL },
 	{ "timer_of_other", timer_of_other, NULL },
 	{ "store_to_other", store_to_other, NULL },
@@ -298,7 +304,7 @@ static void open_others(void)
 	for (unsigned i = 0; i < 8; i++)
 		of_other = asys_getppid(other);
 	other_ready = open_chain();
-	asys_getppid(other_ready);
+	asys_chain_compute(other_ready, give, asys_param(other_ready, 1));
 	make_ready(other_ready);
 }
 
@@ -359,11 +365,74 @@ static void test_result_of_stranger(void **state)
 	close_others();
 }
 
+/* A parameter that is not given is no 0: a chain that closes it would close descriptor 0. Nothing of what was
+ * refused is sent, and none of what was said about it is about the next. */
+static void test_too_few_parameters(void **state)
+{
+	struct asys_queue *q = open_queue();
+	struct asys_event event;
+	int64_t array[6] = { 0, 1, 2, 3, 4, 5 };
+
+	(void)state;
+	for (unsigned last = 0; last < 6; last++) {
+		struct asys_chain *c = open_chain();
+		asys_id id[7];
+
+		asys_chain_result(c, asys_chain_compute(c, give, asys_param(c, last)));
+		asys_close(asys_may_fail(c), asys_plus(c, asys_param(c, last), 1000000));
+		make_ready(c);
+		asys_user(q, 5);
+		id[0] = asys_chain_send(q, c);
+		id[1] = asys_chain_send(q, c, array[0]);
+		id[2] = asys_chain_send(q, c, array[0], array[1]);
+		id[3] = asys_chain_send(q, c, array[0], array[1], array[2]);
+		id[4] = asys_chain_send(q, c, array[0], array[1], array[2], array[3]);
+		id[5] = asys_chain_send(q, c, array[0], array[1], array[2], array[3], array[4]);
+		id[6] = asys_chain_send(q, c, array[0], array[1], array[2], array[3], array[4],
+					array[5]);
+		for (unsigned given = 0; given < 7; given++) {
+			if (given <= last) {
+				check_eq(id[given].value, -EINVAL);
+				continue;
+			}
+			check_eq(asys_queue_wait(q, id[given], &event), 0);
+			check_eq(event.result, last);
+			check_eq(event.user, 0);
+		}
+		check_eq(asys_chain_send(q, c).value, -EINVAL);
+		check_says(asys_message(), "parameters");
+		asys_chain_close(c);
+	}
+	check_eq(asys_queue_pending(q), 0);
+	asys_queue_close(q);
+}
+
+/* Zeros that are given are parameters as others. */
+static void test_zeros_are_given(void **state)
+{
+	struct asys_queue *q = open_queue();
+	struct asys_chain *c = open_chain();
+	struct asys_event event;
+
+	(void)state;
+	asys_chain_result(c, asys_chain_compute(c, sum, asys_param(c, 0), asys_param(c, 1),
+						asys_param(c, 2)));
+	make_ready(c);
+	check_eq(asys_queue_wait(q, asys_chain_send(q, c, 0, NULL, 0), &event), 0);
+	check_eq(event.result, 0);
+	check_eq(asys_queue_wait(q, asys_chain_send(q, c, 1, 2, 0, 7, 7, 7), &event), 0);
+	check_eq(event.result, 3);
+	asys_chain_close(c);
+	asys_queue_close(q);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		contract(test_wrong_steps),
 		contract(test_result_of_stranger),
+		contract(test_too_few_parameters),
+		contract(test_zeros_are_given),
 	};
 
 	return group(tests, argc, argv);
