@@ -13,6 +13,7 @@
 #include "near.h"
 #include "visible.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <search.h>
 #include <stdarg.h>
@@ -228,7 +229,7 @@ static int take_timer(struct chain_text *text, struct words *words, struct step 
 		int64_t ns;
 	} units[] = { { "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 } };
 	char *word = words_next(words);
-	char *end;
+	char *end = word;
 	unsigned long long number;
 
 	step->nargs = 1;
@@ -244,6 +245,16 @@ static int take_timer(struct chain_text *text, struct words *words, struct step 
 		step->arg[0].number = (int64_t)number * units[i].ns;
 		return 0;
 	}
+	/* 0x10 is a number, 10mm is not; nor is it a unit. */
+	if (*word >= '0' && *word <= '9' && isalpha((unsigned char)*end) && *end != 'x' &&
+	    *end != 'X')
+		return chain_refuse(
+			text,
+			"'%.60s' is no time: its unit '%.20s' is none of ns, us, ms and "
+			"s, which follow a decimal number at once",
+			word, end);
+	if (*word == '-')
+		return chain_refuse(text, "'%.60s' is no time: a time is not negative", word);
 	return chain_value(text, word, &step->arg[0]);
 }
 

@@ -21,20 +21,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What the environment says, and cannot be done, is told before any work: by every command that serves
- * calls, has them served by a program it starts, or shows who would. */
+/* What the environment says, and cannot be done, is told before any work; and no work is done but to help,
+ * or to say the version: all others serve calls, have them served by a program they start, or show who would. */
 static int check_environment(const struct options *options)
 {
 	int err;
 
-	if (options->command == COMMAND_HELP || options->command == COMMAND_VERSION)
-		return 0;
 	/* It is replaced for the program. */
 	if (options->engine != NULL)
 		unsetenv("ASYS_ENGINE");
 	err = asys_engine_for(NULL, 0, NULL);
 	if (err < 0)
 		say_error(0, "%s", asys_message());
+	if (options->command == COMMAND_HELP || options->command == COMMAND_VERSION)
+		return 0;
 	return err < 0 ? err : 0;
 }
 

@@ -125,9 +125,10 @@ static int take_path(struct options *options, const char **ret_path, const char 
 /* Where statistics go: to a file, or, without one, to the standard error. */
 static int take_stats(struct options *options)
 {
-	if (optarg != NULL)
-		return take_path(options, &options->stats, "--stats");
-	options->stats = "-";
+	if (optarg != NULL && optarg[0] == '\0')
+		return refuse(options, "no file is named by", "--stats=",
+			      "name one, or write --stats alone for the standard error");
+	options->stats = optarg != NULL ? optarg : "-";
 	return 0;
 }
 

@@ -74,11 +74,18 @@ int run_find_library(char ret_path[PATH_MAX], const char *folder, const char *na
 	int err;
 
 	if (!search(found, folder, name, &looked)) {
-		say_error(0,
-			  "cannot find the library %s: not in %s; install asys with its shims, or "
-			  "set "
-			  "ASYS_LIBDIR to the folder that has it",
-			  name, looked.text);
+		const char *told = getenv("ASYS_LIBDIR");
+
+		if (told != NULL && *told != '\0')
+			say_error(0,
+				  "ASYS_LIBDIR=%.200s: the library %s is not there; set it to the "
+				  "folder that has it, or unset it",
+				  told, name);
+		else
+			say_error(0,
+				  "cannot find the library %s: not in %s; install asys with its "
+				  "shims, or set ASYS_LIBDIR to the folder that has it",
+				  name, looked.text);
 		return STATUS_RUN;
 	}
 	if (realpath(found, ret_path) == NULL) {

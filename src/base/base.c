@@ -95,6 +95,14 @@ int fail_again(int err, const char *format, ...)
 	return err;
 }
 
+int fail_naming(int err, const char *variable, const char *value, const char *hint)
+{
+	char why[sizeof(message)];
+
+	snprintf(why, sizeof(why), "%s", message);
+	return fail(err, "%s=%.40s: %s; %s", variable, value, why, hint);
+}
+
 int fail_interrupted(const char *function)
 {
 	return fail(-EINTR,

@@ -207,6 +207,9 @@ int fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)))
  * message stays, since it says why; else this one is set. */
 int fail_again(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The last failure came from a variable of the environment: the message says its name and value too. */
+int fail_naming(int err, const char *variable, const char *value, const char *hint);
+
 /* A wait that a signal handler, or a stop and continue, has ended. */
 int fail_interrupted(const char *function);
 

@@ -69,22 +69,27 @@ static uint64_t draw(const struct fault *fault, uint64_t n)
 
 /* The spec. */
 
+/* So much of a word is quoted that the message has room for what is known instead. */
+#define SHOWN(length) ((int)((length) < 30 ? (length) : 30))
+
 static int parse_number(const char *key, const char *text, size_t len, uint64_t most,
 			uint64_t *ret_value)
 {
 	uint64_t value = 0;
 
 	if (!len)
-		return fail(-EINVAL, "fault option %s: a number is missing after '='", key);
+		return fail(-EINVAL, "fault option %s: a number of 0..%llu is missing after '='",
+			    key, (unsigned long long)most);
 	for (size_t k = 0; k < len; k++) {
 		uint64_t digit = (uint64_t)(text[k] - '0');
 
 		if (text[k] < '0' || text[k] > '9')
-			return fail(-EINVAL, "fault option %s: '%.*s' is not a decimal number", key,
-				    (int)len, text);
+			return fail(-EINVAL,
+				    "fault option %s: '%.*s' is no decimal number of 0..%llu", key,
+				    SHOWN(len), text, (unsigned long long)most);
 		if (digit > most || value > (most - digit) / 10)
 			return fail(-EINVAL, "fault option %s: %.*s is not in 0..%llu", key,
-				    (int)len, text, (unsigned long long)most);
+				    SHOWN(len), text, (unsigned long long)most);
 		value = value * 10 + digit;
 	}
 	*ret_value = value;
@@ -107,7 +112,7 @@ static int parse_kinds(const char *text, size_t len, uint32_t *ret_kinds)
 			return fail(-EINVAL,
 				    "fault option kinds: '%.*s' is unknown; known are " KIND_LIST
 				    ", joined by '+'",
-				    (int)n, text);
+				    SHOWN(n), text);
 		kinds |= found;
 		if (!plus)
 			break;
@@ -123,7 +128,7 @@ static int parse_part(struct fault *fault, const char *text, size_t len)
 	const char *equals = memchr(text, '=', len);
 	size_t key = equals ? (size_t)(equals - text) : len;
 	size_t rest = equals ? len - key - 1 : 0;
-	uint64_t rate;
+	uint64_t rate = 0;
 	int err;
 
 	if (equals && key == 4 && !memcmp(text, "seed", 4))
@@ -138,7 +143,7 @@ static int parse_part(struct fault *fault, const char *text, size_t len)
 	}
 	return fail(-EINVAL,
 		    "fault option '%.*s' is unknown: write seed=N,rate=PERMILLE,kinds=KIND+KIND",
-		    (int)len, text);
+		    SHOWN(len), text);
 }
 
 static int parse(struct fault *fault, const char *spec)

@@ -95,11 +95,13 @@ static int read_environment(struct asys_queue_options *o)
 
 	if (!err && o->engine != engine)
 		err = check_combination(o, " (ASYS_ENGINE)");
-	if (!err && fault && *fault) {
-		o->fault = fault;
-		err = check_fault(o);
-	}
-	return err;
+	if (err || !fault || !*fault)
+		return err;
+	o->fault = fault;
+	err = check_fault(o);
+	return err ? fail_naming(err, "ASYS_FAULT", fault,
+				 "set it to what asys_fault(7) says, or unset it") :
+		     0;
 }
 
 /* What the program gives is checked before the environment replaces some of it: a mistake in it is no

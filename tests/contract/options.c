@@ -139,7 +139,8 @@ static void test_bad_environment(void **state)
 		{ "ASYS_ENGINE", "Threads", "ASYS_ENGINE=Threads" },
 		{ "ASYS_ENGINE", "threads ", "ASYS_ENGINE=threads " },
 		{ "ASYS_ENGINE", "inline", "inline (ASYS_ENGINE)" },
-		{ "ASYS_FAULT", "foo", "'foo'" },
+		{ "ASYS_FAULT", "foo", "ASYS_FAULT=foo: fault option 'foo'" },
+		{ "ASYS_FAULT", "rate=x", "0..1000" },
 	};
 
 	(void)state;

@@ -123,7 +123,12 @@ class Words(unittest.TestCase):
                     ("chain", "--run", "-"), ("run", "true"), ("run", "--aio", "--", "true"))
         for name, value, words in (
                 ("ASYS_ENGINE", "foo", ("ASYS_ENGINE=foo", "auto", "inline", "threads", "ready", "uring")),
-                ("ASYS_FAULT", "foo", ("'foo'", "seed=", "rate=", "kinds="))):
+                ("ASYS_FAULT", "foo", ("ASYS_FAULT=foo", "'foo'", "seed=", "rate=", "kinds=")),
+                ("ASYS_FAULT", "kinds=" + 200 * "x", ("ASYS_FAULT=kinds=x", "eintr", "eagain", "enospc",
+                                                      "eio", "short", "delay", "reorder", "benign",
+                                                      "all, joined by", "unset it")),
+                ("ASYS_FAULT", "rate=1001", ("ASYS_FAULT=rate=1001", "0..1000")),
+                ("ASYS_FAULT", "seed=", ("ASYS_FAULT=seed=", "0..18446744073709551615"))):
             for args in commands:
                 done = run(*args, env={**os.environ, name: value}, input="getppid\n")
                 self.assertEqual((done.returncode, done.stdout), (2, ""), args)
@@ -131,7 +136,14 @@ class Words(unittest.TestCase):
                 for word in words:
                     self.assertIn(word, done.stderr)
             for args in (("version",), ("help",), ("help", "info")):
-                self.assertEqual(run(*args, env={**os.environ, name: value}).returncode, 0)
+                done = run(*args, env={**os.environ, name: value})
+                self.assertEqual(done.returncode, 0)
+                self.assertNotEqual(done.stdout, "")
+                for word in words:
+                    self.assertIn(word, done.stderr)
+        done = run("run", "true", env={**os.environ, "ASYS_LIBDIR": "/nonexistent"})
+        self.assertEqual((done.returncode, done.stdout), (125, ""))
+        self.assertIn("ASYS_LIBDIR=/nonexistent", done.stderr)
         # What is run has the same sanitizer as the library, if any.
         own = (PROGRAM, "version")
         for args in (("info", "read"), ("run", *own)):
