@@ -56,6 +56,7 @@ ASYS_API asys_id asys_send6(struct asys_queue *queue, uint64_t head, uint64_t a0
 ASYS_API asys_id asys_chain_add6(struct asys_chain *chain, uint64_t head, uint64_t a0, uint64_t a1,
 				 uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
 
+ASYS_SAME_NAME_BEGIN_
 /*
  * Any call by its number, also one newer than the table (then it is taken for one that any thread
  * may run and that may block for ever). Words as the kernel takes them.
@@ -65,6 +66,7 @@ static inline asys_id asys_call(struct asys_queue *queue, uint32_t nr, uint64_t 
 {
 	return asys_send6(queue, nr, a0, a1, a2, a3, a4, a5);
 }
+ASYS_SAME_NAME_END_
 
 #ifdef __cplusplus
 }

@@ -57,8 +57,10 @@ struct asys_syscall_info {
 	uint8_t kind[6]; /* enum asys_kind */
 };
 
+ASYS_SAME_NAME_BEGIN_
 /* The entry of call `nr` on this architecture, static; NULL if the table has none. */
 ASYS_API const struct asys_syscall_info *asys_syscall_info(uint32_t nr);
+ASYS_SAME_NAME_END_
 
 /* By name, without prefix; NULL if this architecture has none. */
 ASYS_API const struct asys_syscall_info *asys_syscall_by_name(const char *name);
@@ -87,7 +89,9 @@ struct asys_probe {
 	uint32_t cores;	       /* this thread may run on */
 };
 
+ASYS_SAME_NAME_BEGIN_
 ASYS_API const struct asys_probe *asys_probe(void);
+ASYS_SAME_NAME_END_
 
 #ifdef __cplusplus
 }

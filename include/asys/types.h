@@ -14,6 +14,17 @@ extern "C" {
 /* Functions of the shared library; everything else is hidden. */
 #define ASYS_API __attribute__((visibility("default")))
 
+/* Around a function that has the name of a structure, as stat(2) has: g++ would say at -Wshadow that it hides
+ * the constructor, which C++ programs reach as they reach that of struct stat. */
+#if defined(__cplusplus) && defined(__GNUC__) && !defined(__clang__)
+#define ASYS_SAME_NAME_BEGIN_ \
+	_Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wshadow\"")
+#define ASYS_SAME_NAME_END_ _Pragma("GCC diagnostic pop")
+#else
+#define ASYS_SAME_NAME_BEGIN_
+#define ASYS_SAME_NAME_END_
+#endif
+
 struct asys_queue;
 struct asys_chain; /* asys/chain.h */
 
