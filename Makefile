@@ -87,13 +87,8 @@ bench:
 	@ninja -C $(BUILD) -j $(JOBS)
 	@bench/run $(BUILD)
 
-# Installed with another prefix than the one it was set up for, the build is set up again, so that
-# asys.pc says where the library really is.
 install: setup
-	@meson configure $(BUILD) --prefix $(abspath $(PREFIX))
-	@ninja -C $(BUILD) -j $(JOBS)
-	@meson install -C $(BUILD) --no-rebuild --quiet
-	@echo "Installed in $(DESTDIR)$(PREFIX)."
+	@DESTDIR='$(DESTDIR)' JOBS='$(JOBS)' scripts/install '$(BUILD)' '$(PREFIX)'
 
 format:
 	@scripts/format
