@@ -191,12 +191,16 @@ ASYS_API asys_id asys_chain_else(struct asys_chain *chain);
  * hold, or a step inside failed that was not allowed to. An iteration starts when all steps of the
  * last one have ended. The result is the number of iterations, or that failure, or -ELOOP if the
  * condition still held at the bound. Closed by asys_chain_end it runs exactly `bound` times.
+ * With a bound of 0 all inside is skipped, and the result is 0.
  */
 ASYS_API asys_id asys_chain_loop(struct asys_chain *chain, uint32_t bound);
 ASYS_API asys_id asys_chain_while(struct asys_chain *chain, asys_id step,
 				  enum asys_condition condition);
-/* After all other steps of the enclosing block (or chain), if one of them failed that was not allowed
- * to. No ordinary step may follow in that block. Failures inside are the chain's if none was before. */
+/* After all ordinary steps of the enclosing block (or chain), blocks inside and their cleanup among them,
+ * and after each on_failure and finally that is written before it there, if a step of these failed that was
+ * not allowed to. So they run one after the other, in the order in which they are written, whichever of the
+ * two they are; steps inside one follow each other only as data and modifiers say. No ordinary step may
+ * follow in that block. Failures inside are the chain's if none was before. */
 ASYS_API asys_id asys_chain_on_failure(struct asys_chain *chain);
 /* The same, in any case. A step inside that takes the result of a skipped or failed one is skipped. */
 ASYS_API asys_id asys_chain_finally(struct asys_chain *chain);

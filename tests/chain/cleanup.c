@@ -312,6 +312,104 @@ static void test_several_cleanups(void **state)
 		check_eq(order[i], i);
 }
 
+/* Appends its number to the list at arg[0]; arg[1]: the number; returns arg[2]. */
+static int64_t list_number(const uint64_t arg[6])
+{
+	char *list = (char *)(uintptr_t)arg[0];
+
+	list[strlen(list)] = (char)('0' + arg[1]);
+	return (int64_t)arg[2];
+}
+
+/* A cleanup block whose last step comes after others that take their time, and ends with `result`. */
+static void slow_cleanup(struct asys_chain *c, bool finally, char *list, int number, int64_t result)
+{
+	asys_id before;
+
+	if (finally)
+		asys_chain_finally(c);
+	else
+		asys_chain_on_failure(c);
+	before = asys_chain_timer(c, 2000000 / number);
+	before = asys_getppid(asys_after(c, before));
+	asys_chain_compute(asys_after(c, before), list_number, list, number, result);
+	asys_chain_end(c);
+}
+
+/*
+ * All other steps, those of blocks inside and their cleanup among them; then the cleanup blocks, each when
+ * the one before has ended, as they are written. A failure counts for those on_failure that come after it.
+ */
+static void test_order_of_cleanups(void **state)
+{
+	static const struct {
+		const char
+			*kinds; /* of the blocks: f(inally), o(n_failure); upper case: it fails */
+		bool fails;
+		const char *order;
+	} cases[] = {
+		{ "fof", false, "9813" }, { "fof", true, "98123" },  { "off", false, "9823" },
+		{ "oof", true, "98123" }, { "Fof", false, "98123" }, { "oFo", false, "9823" },
+		{ "foF", false, "9813" }, { "Off", true, "98123" },  { "OoF", false, "983" },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct asys_chain *c = open_chain();
+		char list[8] = "";
+
+		/* 9 and 8: a block, and its cleanup */
+		asys_chain_loop(asys_may_fail(c), 1);
+		asys_chain_compute(asys_after(c, asys_chain_timer(c, 3000000)), list_number, list,
+				   9, 0);
+		slow_cleanup(c, true, list, 8, 0);
+		asys_chain_end(c);
+		value_step(c, cases[i].fails ? -EIO : 0);
+		for (int k = 0; k < 3; k++) {
+			const char kind = cases[i].kinds[k];
+
+			slow_cleanup(c, strchr("fF", kind), list, k + 1,
+				     strchr("FO", kind) ? -EPERM : 0);
+		}
+		run_and_close(c);
+		if (strcmp(list, cases[i].order) != 0)
+			support_fail(__FILE__, __LINE__, "%s, %sfailed: %s, not %s", cases[i].kinds,
+				     cases[i].fails ? "" : "not ", list, cases[i].order);
+	}
+}
+
+/* A loop of no iteration is none of its steps, and is not skipped itself: its result is 0. */
+static void test_loop_of_no_iteration(void **state)
+{
+	(void)state;
+	for (unsigned with_while = 0; with_while < 2; with_while++) {
+		struct asys_chain *c = open_chain();
+		int64_t after = UNTOUCHED, cleaned = 0, result;
+		static uint32_t ran;
+		asys_id inside, end;
+
+		ran = 0;
+		asys_chain_loop(asys_store(c, &after), 0);
+		inside = count_step(c, ran);
+		asys_chain_finally(c);
+		count_step(c, ran);
+		asys_chain_end(c);
+		end = asys_chain_end(c);
+		if (with_while) {
+			asys_chain_loop(c, 0);
+			value_step(c, -EIO);
+			end = asys_chain_while(c, end, ASYS_ZERO);
+		}
+		asys_chain_compute(asys_store(asys_after_ok(c, inside), &cleaned), give, 7);
+		asys_chain_result(c, end);
+		result = run_and_close(c);
+		check_eq(result, 0);
+		check_eq(after, 0);
+		check_eq(ran, 0);
+		check_eq(cleaned, 0); /* what waits for a step inside is skipped */
+	}
+}
+
 /* One behind the other cost what they are, not what all before them are: the picture shows what each waits
  * for. */
 static void test_thousands_of_cleanups(void **state)
@@ -362,6 +460,8 @@ int main(int argc, char **argv)
 		contract(test_nested),
 		contract(test_in_a_loop),
 		contract(test_several_cleanups),
+		contract(test_order_of_cleanups),
+		contract(test_loop_of_no_iteration),
 		contract(test_thousands_of_cleanups),
 	};
 
