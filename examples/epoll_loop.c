@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < argc - 1; i++)
 		asys_statx(asys_user(q, (uint64_t)i), AT_FDCWD, argv[i + 1], 0, STATX_SIZE,
 			   &infos[i]);
-	asys_queue_flush(q); /* nothing here waits in the queue, so say that now is the time */
+	asys_queue_flush(q); /* starts them now; without it the first turn of the loop would */
 	failures = loop(q, epoll, timer, argv + 1, argc - 1);
 	asys_queue_close(q);
 	close(timer);

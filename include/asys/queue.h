@@ -152,7 +152,8 @@ ASYS_API int asys_queue_cancel_all(struct asys_queue *queue);
 /*
  * A descriptor that polls readable (EPOLLIN) when asys_queue_get has something to do, for epoll,
  * libuv or glib loops. Owned by the queue: do not read or close it. After it polled, call
- * asys_queue_get until it returns 0; that also re-arms it. Level-triggered.
+ * asys_queue_get until it returns 0; that also re-arms it. Level-triggered. It reads too while something
+ * that was sent is to be started, which asys_queue_get does: no flush is needed, but one starts it sooner.
  */
 ASYS_API int asys_queue_fd(struct asys_queue *queue);
 
