@@ -291,6 +291,12 @@ void transfer_to_thread(struct asys_queue *q, uint32_t i)
 	slot->engine = ASYS_ENGINE_THREADS;
 	slot->lane = LANE_SLOW;
 	if (engine_threads.start(q, i)) {
+		/* Whoever comes after this driver has threads. */
+		if (driver_is_leaving(q)) {
+			slot->engine = ASYS_ENGINE_AUTO;
+			list_add(q, i, LIST_START);
+			return;
+		}
 		/* No thread can be had: the call blocks its caller, who waits for it. */
 		slot->engine = ASYS_ENGINE_INLINE;
 		end(q, i, raw_syscall(slot->call.nr, slot->call.arg));

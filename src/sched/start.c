@@ -60,7 +60,8 @@ static int start_without_thread(struct asys_queue *q, uint32_t i)
 		run_here(q, i);
 	else if (may_hang(&slot->call) && !slot->own_thread && !queue_shared(q))
 		unpop(q, i, LIST_QUICK);
-	else if (!ready_takes(&slot->call) || hand_to(q, &engine_ready, ASYS_ENGINE_READY, i))
+	else if (slot->given == GIVEN_REST || !ready_takes(&slot->call) ||
+		 hand_to(q, &engine_ready, ASYS_ENGINE_READY, i))
 		end(q, i, -EAGAIN);
 	return 0;
 }
@@ -69,7 +70,8 @@ static int start_without_thread(struct asys_queue *q, uint32_t i)
 static int start_one(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
-	enum route route = slot->own_thread ? ROUTE_SLOW : route_call(q, &slot->call);
+	bool rest = slot->given == GIVEN_REST; /* a thread's: other engines would begin anew */
+	enum route route = slot->own_thread || rest ? ROUTE_SLOW : route_call(q, &slot->call);
 	bool quick = false;
 	int err;
 
