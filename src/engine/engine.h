@@ -57,12 +57,16 @@ bool uring_is_async(uint32_t nr); /* ... and serves it without a kernel thread (
 int uring_wait(struct asys_queue *q, uint64_t when_ns);
 /* No SQE may be taken from now on (the sender's context changed); what is in flight ends. */
 void uring_retire(struct asys_queue *q);
+/* The same before a change that may forbid io_uring: what is in flight is called back, for other engines. */
+void uring_recall(struct asys_queue *q);
 /* For sleeping in epoll: puts the ring's news into q->epoll_fd (0 or -errno with message); makes it
  * tell from now on; and no more, forgetting what it told. uring_has_news: there are ends to reap. */
 int uring_watch(struct asys_queue *q);
 void uring_listen(struct asys_queue *q);
 void uring_listen_no_more(struct asys_queue *q);
 bool uring_has_news(const struct asys_queue *q);
+/* Nobody may enter the ring any more, and the next reap ends what is in it. */
+bool uring_is_refused(const struct asys_queue *q);
 
 /* engine/fault.c: decides the fate of a call that is about to start. */
 struct fault;

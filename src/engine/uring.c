@@ -39,6 +39,22 @@ static void to_thread(struct asys_queue *q, uint32_t i)
 	transfer_to_thread(q, i);
 }
 
+/* The ring cannot serve this call, however often it is asked: the other engines. */
+void ring_without(struct asys_queue *q, uint32_t i)
+{
+	struct slot *slot = slot_at(q, i);
+
+	if (slot->result) {
+		to_thread(q, i);
+		return;
+	}
+	q->uring->outstanding--;
+	slot->aux = 0;
+	slot->engine = ASYS_ENGINE_AUTO;
+	slot->no_ring = 1;
+	list_add(q, i, LIST_START);
+}
+
 /*
  * The same call, or what is left of it, once more: a thread's if the ring cannot take it. A piece begins
  * with nothing asked of it. Cancel entries that were put before it are looked at by the kernel before,
@@ -60,6 +76,10 @@ void ring_start_again(struct asys_queue *q, uint32_t i)
 		u->parked_count++;
 		return;
 	}
+	if (unlikely(q->uring_off || u->dead)) {
+		ring_without(q, i);
+		return;
+	}
 	memset(&entry, 0, sizeof(entry));
 	if (!done) {
 		fits = uring_prep(&entry, &slot->call, &u->kinds) >= 0;
@@ -71,25 +91,9 @@ void ring_start_again(struct asys_queue *q, uint32_t i)
 		if (fits)
 			uring_prep_rest(&entry, &slot->call, addr, size);
 	}
-	if (fits && !q->uring_off && !u->dead && ring_put(q, i, &entry))
+	if (fits && ring_put(q, i, &entry))
 		return;
 	to_thread(q, i);
-}
-
-/* The ring cannot serve this call, however often it is asked: the other engines. */
-static void without_ring(struct asys_queue *q, uint32_t i)
-{
-	struct slot *slot = slot_at(q, i);
-
-	if (slot->result) {
-		to_thread(q, i);
-		return;
-	}
-	q->uring->outstanding--;
-	slot->aux = 0;
-	slot->engine = ASYS_ENGINE_AUTO;
-	slot->no_ring = 1;
-	list_add(q, i, LIST_START);
 }
 
 /*
@@ -103,7 +107,7 @@ static void try_again(struct asys_queue *q, uint32_t i)
 	if (ring_is_foreign(q->uring)) {
 		ring_start_again(q, i);
 	} else if (slot->aux >= URING_TRY * TRIES_MOST) {
-		without_ring(q, i);
+		ring_without(q, i);
 	} else {
 		slot->aux += URING_TRY;
 		ring_start_again(q, i);
@@ -129,7 +133,10 @@ static bool called_back(struct asys_queue *q, uint32_t i, int64_t *result)
 			*result = raw_syscall(slot->call.nr, slot->call.arg);
 		return false;
 	}
-	to_thread(q, i);
+	if (q->uring_off)
+		ring_without(q, i);
+	else
+		to_thread(q, i);
 	return true;
 }
 
@@ -156,7 +163,7 @@ static bool made_again(struct asys_queue *q, uint32_t i, int64_t *result)
 			*result = -ECANCELED;
 			return false;
 		}
-		without_ring(q, i);
+		ring_without(q, i);
 		return true;
 	case AGAIN_HERE:
 		slot->aux &= ~(uint32_t)PREP_SIGPIPE;
@@ -179,7 +186,7 @@ static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 		return false;
 	}
 	if (unlikely(is_rings_own(slot, *result))) {
-		without_ring(q, i);
+		ring_without(q, i);
 		return true;
 	}
 	if (made_again(q, i, result))
@@ -199,7 +206,8 @@ static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 		return false;
 	if (flags & (URING_NONBLOCK | URING_RECALLED))
 		return called_back(q, i, result);
-	if (*result == -ECANCELED && (flags & PREP_ECANCELED) && !ring_is_foreign(q->uring))
+	if (*result == -ECANCELED && (flags & PREP_ECANCELED) && !q->uring->dead &&
+	    !ring_is_foreign(q->uring))
 		return false;
 	try_again(q, i);
 	return true;
@@ -229,7 +237,7 @@ static bool breaks_loudly(const struct asys_call *call, bool moved)
 }
 
 /* True: the call has ended. */
-static bool complete(struct asys_queue *q, uint32_t i, int64_t result)
+bool ring_ends(struct asys_queue *q, uint32_t i, int64_t result)
 {
 	struct slot *slot = slot_at(q, i);
 
@@ -257,7 +265,7 @@ static bool complete(struct asys_queue *q, uint32_t i, int64_t result)
 }
 
 /* *ret_ended counts calls that ended; the others were started again. Returns both together. */
-static unsigned take_from(struct asys_queue *q, const struct io_uring_cq *cq, unsigned *ret_ended)
+unsigned ring_take(struct asys_queue *q, const struct io_uring_cq *cq, unsigned *ret_ended)
 {
 	uint32_t head = *cq->khead, i;
 	unsigned n = 0;
@@ -276,7 +284,7 @@ static unsigned take_from(struct asys_queue *q, const struct io_uring_cq *cq, un
 			q->uring->missed = true;
 		if (ring_owns(q, user_data, &i)) {
 			n++;
-			*ret_ended += complete(q, i, result);
+			*ret_ended += ring_ends(q, i, result);
 		}
 	}
 	return n;
@@ -286,7 +294,7 @@ unsigned ring_completions(struct asys_queue *q)
 {
 	unsigned ended;
 
-	take_from(q, &q->uring->ring.cq, &ended);
+	ring_take(q, &q->uring->ring.cq, &ended);
 	return ended;
 }
 
@@ -432,7 +440,8 @@ static void flush(struct asys_queue *q)
 
 	if (!u)
 		return;
-	if (u->dead || !(io_uring_sq_ready(&u->ring) | u->fresh_count) || ring_is_foreign(u)) {
+	if (u->dead || u->refused || !(io_uring_sq_ready(&u->ring) | u->fresh_count) ||
+	    ring_is_foreign(u)) {
 		kinds_forget(&u->kinds);
 		return;
 	}
@@ -453,6 +462,8 @@ static unsigned reap_ring(struct asys_queue *q)
 
 	if (!u || !u->outstanding)
 		return 0;
+	if (unlikely(u->refused))
+		return ring_apart(q);
 	if (unlikely(ring_is_foreign(u)))
 		return ring_take_over(q);
 	if (unlikely(u->owed))
@@ -461,7 +472,7 @@ static unsigned reap_ring(struct asys_queue *q)
 	n = ring_completions(q);
 	if (!n && (__atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED) &
 		   (SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))) {
-		io_uring_get_events(&u->ring);
+		ring_refuse(q, io_uring_get_events(&u->ring));
 		q->stats.traps++;
 		n = ring_completions(q);
 	}
@@ -476,11 +487,47 @@ static uint32_t uring_outstanding(const struct asys_queue *q)
 	return q->uring ? q->uring->outstanding : 0;
 }
 
-/* What was started before the change is submitted now; the kernel runs it as who it now is. */
+/* What was started before the change is submitted now; the kernel runs it as who it now is. Where it lets
+ * nobody in any more, nothing else might tell. */
 void uring_retire(struct asys_queue *q)
 {
+	struct uring *u = q->uring;
+
 	flush(q);
 	q->uring_off = true;
+	if (u->outstanding && !u->dead && !u->refused && !ring_is_foreign(u))
+		ring_refuse(q, io_uring_get_events(&u->ring));
+}
+
+#define RECALL_NS 1000000000u /* for what the kernel cannot interrupt */
+
+void uring_recall(struct asys_queue *q)
+{
+	uint64_t until = clock_now() + RECALL_NS;
+	struct uring *u = q->uring;
+
+	q->uring_off = true;
+	if (u->dead || u->refused || ring_is_foreign(u))
+		return;
+	flush(q);
+	for (uint32_t i = 0; i < q->pool.fresh && u->outstanding; i++) {
+		struct slot *slot = slot_at(q, i);
+
+		if (slot->state == SLOT_HANDED && slot->engine == ASYS_ENGINE_URING)
+			ask_cancel(q, i, slot->aux & URING_CANCEL ? 0 : URING_RECALLED);
+	}
+	while (u->outstanding && !u->refused && clock_now() < until) {
+		ring_submit(q);
+		if (!ring_completions(q) && u->outstanding)
+			uring_wait(q, until);
+		if (u->owed || u->missed)
+			pay_owed(q);
+	}
+}
+
+bool uring_is_refused(const struct asys_queue *q)
+{
+	return q->uring && q->uring->refused && q->uring->outstanding;
 }
 
 bool uring_takes(uint32_t nr)

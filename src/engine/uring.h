@@ -3,7 +3,7 @@
  * Inside the io_uring engine: uring.c runs calls, uring_prep.c knows what each opcode means,
  * uring_look.c when a system call waits as the ring does, uring_errors.c which errors may not be the
  * system call's, uring_ring.c has the ring, uring_owner.c which thread may enter it, uring_aside.c what
- * becomes of it; uring_none.c is the engine where there is no liburing.
+ * becomes of it, uring_apart.c what does of its calls once nobody may enter it; uring_none.c is the engine where there is no liburing.
  */
 #ifndef ENGINE_URING_H
 #define ENGINE_URING_H
@@ -91,8 +91,9 @@ struct uring {
 	uint32_t parked_count;
 	struct slot_list parked; /* to be started again when this thread has a ring of its own */
 	bool sqpoll;
-	bool nested;	   /* something with PREP_NESTED may be in it */
-	bool dead;	   /* there was a ring, but its new owner could have none */
+	bool nested;  /* something with PREP_NESTED may be in it */
+	bool refused; /* the kernel lets nobody enter it any more: uring_apart.c */
+	bool dead;    /* there was a ring; it was taken apart, or its new owner could have none */
 	bool signal_taken; /* to summon the owner with */
 	int news_fd; /* eventfd that tells sleepers of completions; -1 until one sleeps in epoll */
 	struct kind_cache kinds;
@@ -104,9 +105,11 @@ void owned_set(struct owned *o,
 	       int fd);		    /* this thread has made it; NULL is allowed here and below */
 void owned_free(struct owned *o);   /* before the ring is closed */
 void owned_forget(struct owned *o); /* the same, in a forked child */
-bool owned_is_gone(const struct owned *o); /* its thread has exited */
+bool owned_is_gone(const struct owned *o);    /* its thread has exited */
+bool owned_is_refused(const struct owned *o); /* its thread may not enter it any more */
 void owned_summon(struct owned *o, int signal);
 bool owned_is_summoned(const struct owned *o); /* its signal may still have to be delivered */
+bool uring_is_final(int64_t err);	       /* the ring cannot be entered any more */
 bool ring_is_foreign(const struct uring *u); /* another thread made it, and nobody else may enter */
 
 /* uring_ring.c */
@@ -116,10 +119,16 @@ struct io_uring_sqe *ring_entry(struct asys_queue *q); /* to be filled; NULL: no
 bool ring_put(struct asys_queue *q, uint32_t i, struct io_uring_sqe *entry);
 bool ring_owns(struct asys_queue *q, uint64_t user_data, uint32_t *ret_slot);
 unsigned ring_take_over(struct asys_queue *q); /* brings on the ends of a foreign ring */
+void ring_unpark(struct asys_queue *q);
+void ring_refuse(struct asys_queue *q, int err); /* what a system call on the ring has said */
 void ring_close(struct asys_queue *q, bool child);
 
 /* uring_aside.c: closes the ring so that this thread is not disturbed by what the kernel does then. */
 void ring_lay_aside(struct uring *u);
+void ring_sit_out(void); /* until the kernel has disturbed it */
+
+/* uring_apart.c: ends what is in a ring that nobody may enter; returns how many ended. */
+unsigned ring_apart(struct asys_queue *q);
 
 /* uring_look.c: what the system call would do where the ring waits. */
 enum look { LOOK_WAITS, LOOK_FAILS, LOOK_DIFFERS };
@@ -132,6 +141,16 @@ enum again uring_again(const struct asys_call *call, int64_t error);
 /* uring.c */
 void ring_start_again(struct asys_queue *q, uint32_t i);
 unsigned ring_completions(struct asys_queue *q); /* how many calls ended */
+/* The same from a completion ring that is not the kernel's: how many there were, of which ended. */
+unsigned ring_take(struct asys_queue *q, const struct io_uring_cq *cq, unsigned *ret_ended);
+bool ring_ends(struct asys_queue *q, uint32_t i, int64_t result); /* as if the ring said so */
+void ring_without(struct asys_queue *q, uint32_t i);		  /* other engines take it */
+
+/* Something is in it, besides what is to be started again. */
+static inline bool ring_holds(const struct uring *u)
+{
+	return u->outstanding != u->parked_count;
+}
 #endif
 
 #endif

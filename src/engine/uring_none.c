@@ -73,6 +73,17 @@ void uring_retire(struct asys_queue *q)
 	(void)q;
 }
 
+void uring_recall(struct asys_queue *q)
+{
+	(void)q;
+}
+
+bool uring_is_refused(const struct asys_queue *q)
+{
+	(void)q;
+	return false;
+}
+
 int uring_watch(struct asys_queue *q)
 {
 	(void)q;

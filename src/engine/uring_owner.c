@@ -24,6 +24,7 @@ struct owned {
 	_Atomic uint64_t owner;	   /* thread_number; 0: free; OWNER_GONE */
 	_Atomic uint32_t busy;	   /* > 0: the owner uses fd now, it must not be closed */
 	_Atomic uint32_t summoned; /* a signal is on its way to the owner */
+	_Atomic uint32_t refused;  /* a summoned owner was not let in */
 	int fd;
 	int32_t tid;
 };
@@ -39,6 +40,11 @@ bool ring_is_foreign(const struct uring *u)
 bool owned_is_summoned(const struct owned *o)
 {
 	return o && atomic_load_explicit(&o->summoned, memory_order_seq_cst);
+}
+
+bool owned_is_refused(const struct owned *o)
+{
+	return o && atomic_load_explicit(&o->refused, memory_order_acquire);
 }
 
 bool owned_is_gone(const struct owned *o)
@@ -67,10 +73,10 @@ static bool owned_hold(struct owned *o)
 
 /* Submits what there is, then completes: the kernel does not do both if it was given fewer entries
  * than it was told. */
-static void enter_twice(int fd)
+static int64_t enter_twice(int fd)
 {
 	raw_call(SYS_io_uring_enter, (uint64_t)fd, SQ_MOST, 0, 0);
-	raw_call(SYS_io_uring_enter, (uint64_t)fd, 0, 0, IORING_ENTER_GETEVENTS);
+	return raw_call(SYS_io_uring_enter, (uint64_t)fd, 0, 0, IORING_ENTER_GETEVENTS);
 }
 
 /* In the handler of the queue's signal: lends this thread to the rings that it made. */
@@ -80,7 +86,8 @@ void uring_serve(void)
 		if (!owned_hold(&owned[k]))
 			continue;
 		atomic_store_explicit(&owned[k].summoned, 0, memory_order_seq_cst);
-		enter_twice(owned[k].fd);
+		if (uring_is_final(enter_twice(owned[k].fd)))
+			atomic_store_explicit(&owned[k].refused, 1, memory_order_release);
 		owned_let_go(&owned[k]);
 	}
 }
@@ -147,6 +154,7 @@ void owned_set(struct owned *o, int fd)
 		return;
 	o->fd = fd;
 	atomic_store_explicit(&o->summoned, 0, memory_order_relaxed);
+	atomic_store_explicit(&o->refused, 0, memory_order_relaxed);
 	o->tid = (int32_t)raw_call(SYS_gettid, 0, 0, 0, 0);
 	atomic_store_explicit(&o->owner, thread_number(), memory_order_release);
 }

@@ -174,11 +174,11 @@ static int open_ring(struct asys_queue *q)
 	return 0;
 }
 
-/* What a kernel that works may say to a submit. */
-static bool is_passing(int err)
+/* Not what a kernel that works says when the ring is entered. */
+bool uring_is_final(int64_t err)
 {
-	return err == -EINTR || err == -EBUSY || err == -EAGAIN || err == -EEXIST ||
-	       err == -ENOMEM || err == -EBADR;
+	return err < 0 && err != -EINTR && err != -EBUSY && err != -EAGAIN && err != -EEXIST &&
+	       err != -ENOMEM && err != -EBADR && err != -ETIME;
 }
 
 bool ring_owns(struct asys_queue *q, uint64_t user_data, uint32_t *ret_slot)
@@ -192,22 +192,30 @@ bool ring_owns(struct asys_queue *q, uint64_t user_data, uint32_t *ret_slot)
 	       (slot->aux & URING_IN_RING);
 }
 
-/* The kernel stopped taking entries for good (a filter came over the process): threads take them. */
+/* The kernel stopped taking entries for good (a filter came over the process): others take them. */
 static void give_back(struct asys_queue *q)
 {
 	struct uring *u = q->uring;
 	struct io_uring_sq *sq = &u->ring.sq;
 	uint32_t head = __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE), i;
 
-	q->uring_off = true;
 	for (uint32_t k = head; k != sq->sqe_tail; k++) {
-		if (!ring_owns(q, sq->sqes[k & sq->ring_mask].user_data, &i))
-			continue;
-		u->outstanding--;
-		transfer_to_thread(q, i);
+		if (ring_owns(q, sq->sqes[k & sq->ring_mask].user_data, &i))
+			ring_without(q, i);
 	}
 	sq->sqe_head = sq->sqe_tail = head;
 	__atomic_store_n(sq->ktail, head, __ATOMIC_RELEASE);
+}
+
+/* What was submitted stays in it until reap takes it apart: callers may be in the midst of its completions. */
+void ring_refuse(struct asys_queue *q, int err)
+{
+	struct uring *u = q->uring;
+
+	if (likely(!uring_is_final(err)) || u->dead)
+		return;
+	u->refused = q->uring_off = true;
+	give_back(q);
 }
 
 /*
@@ -223,8 +231,8 @@ void ring_submit(struct asys_queue *q)
 		int n = io_uring_submit(&u->ring);
 
 		q->stats.traps += enters;
-		if (unlikely(n < 0 && !is_passing(n)))
-			give_back(q);
+		if (unlikely(n < 0))
+			ring_refuse(q, n);
 		if (u->sqpoll || (n < 0 && n != -EINTR))
 			break;
 	}
@@ -270,7 +278,7 @@ static void summon(struct asys_queue *q)
 	if (!u->signal_taken && cancel_signal_take(q->signal))
 		return;
 	u->signal_taken = true;
-	io_uring_submit(&u->ring); /* publishes; the kernel refuses the rest */
+	ring_refuse(q, io_uring_submit(&u->ring)); /* publishes; the kernel refuses the rest */
 	owned_summon(u->owned, q->signal);
 	q->stats.traps += 2;
 }
@@ -283,11 +291,22 @@ static void give_signal(struct asys_queue *q)
 	q->uring->signal_taken = false;
 }
 
+void ring_unpark(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+	uint32_t i;
+
+	u->parked_count = 0;
+	while ((i = list_pop(&u->parked, q->pool.slots)) != NIL) {
+		slot_at(q, i)->aux ^= URING_PARKED | URING_IN_RING;
+		ring_start_again(q, i);
+	}
+}
+
 /* The old ring is empty but for what was parked: this thread's own takes it over. */
 static void adopt(struct asys_queue *q)
 {
 	struct uring *u = q->uring;
-	uint32_t i;
 
 	give_signal(q);
 	owned_free(u->owned);
@@ -297,11 +316,7 @@ static void adopt(struct asys_queue *q)
 	u->dead = make_ring(q, u) != 0;
 	if (u->dead)
 		q->uring_off = q->ring_watched = true;
-	u->parked_count = 0;
-	while ((i = list_pop(&u->parked, q->pool.slots)) != NIL) {
-		slot_at(q, i)->aux ^= URING_PARKED | URING_IN_RING;
-		ring_start_again(q, i);
-	}
+	ring_unpark(q);
 }
 
 /* Its thread has exited with entries that it never submitted: nobody else may. */
@@ -340,9 +355,11 @@ unsigned ring_take_over(struct asys_queue *q)
 
 	if (owned_is_gone(u->owned) && io_uring_sq_ready(&u->ring))
 		n += take_unsubmitted(q);
-	if (u->outstanding == u->parked_count) {
+	if (!ring_holds(u)) {
 		adopt(q);
 		ring_submit(q);
+	} else if (owned_is_refused(u->owned)) {
+		u->refused = q->uring_off = true;
 	} else if (!n) {
 		summon(q);
 		raw_call(SYS_nanosleep, ptr_word(&pause), 0, 0, 0);
@@ -360,7 +377,7 @@ int ring_ready(struct asys_queue *q)
 		return open_ring(q);
 	if (likely(!ring_is_foreign(u)))
 		return u->dead ? -EOPNOTSUPP : 0;
-	if (u->outstanding != u->parked_count)
+	if (ring_holds(u))
 		return -EOPNOTSUPP;
 	adopt(q);
 	return u->dead ? -EOPNOTSUPP : 0;
@@ -377,7 +394,7 @@ int uring_watch(struct asys_queue *q)
 	int err;
 
 	/* uring_has_news keeps who comes after its owner from sleeping. */
-	if (ring_is_foreign(u) || u->dead)
+	if (ring_is_foreign(u) || u->dead || u->refused)
 		return 0;
 	if (u->news_fd < 0)
 		u->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -389,6 +406,13 @@ int uring_watch(struct asys_queue *q)
 	err = io_uring_register_eventfd(&u->ring, u->news_fd);
 	if (!err)
 		err = io_uring_cq_eventfd_toggle(&u->ring, false);
+	if (uring_is_final(err)) {
+		ring_refuse(
+			q,
+			err); /* uring_has_news keeps everybody from sleeping until it was taken apart */
+		q->ring_watched = true;
+		return 0;
+	}
 	if (!err && epoll_ctl(q->epoll_fd, EPOLL_CTL_ADD, u->news_fd, &event) && errno != EEXIST)
 		err = -errno;
 	q->stats.traps += 3;
@@ -402,7 +426,9 @@ bool uring_has_news(const struct asys_queue *q)
 {
 	const struct uring *u = q->uring;
 
-	return ring_is_foreign(u) ||
+	if (unlikely(u->dead))
+		return false;
+	return (u->refused && u->outstanding) || ring_is_foreign(u) ||
 	       *u->ring.cq.khead != __atomic_load_n(u->ring.cq.ktail, __ATOMIC_ACQUIRE) ||
 	       (__atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED) &
 		(SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
@@ -450,7 +476,6 @@ void uring_listen_no_more(struct asys_queue *q)
 
 int uring_wait(struct asys_queue *q, uint64_t when_ns)
 {
-	const struct timespec pause = { 0, FOREIGN_PAUSE_NS };
 	struct uring *u = q->uring;
 	struct __kernel_timespec ts;
 	struct io_uring_getevents_arg arg;
@@ -472,9 +497,8 @@ int uring_wait(struct asys_queue *q, uint64_t when_ns)
 	got = io_uring_enter2((unsigned)u->ring.ring_fd, 0, 1,
 			      IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *)&arg,
 			      sizeof(arg));
-	/* Refused for good: completions may still come by themselves. */
-	if (unlikely(got < 0 && got != -ETIME && !is_passing(got)))
-		raw_call(SYS_nanosleep, ptr_word(&pause), 0, 0, 0);
+	if (unlikely(got < 0))
+		ring_refuse(q, got);
 	return got >= 0 ? 0 : got;
 }
 

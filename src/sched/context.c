@@ -23,7 +23,8 @@
  * contrary is not.
  *
  * io_uring is given up then: a seccomp filter does not see what the ring does, and the kernel's own
- * worker threads keep the old namespaces.
+ * worker threads keep the old namespaces. A filter may also refuse to let anybody enter the ring; so what
+ * is in it is called back before. Where a filter comes past the queue, engine/uring_apart.c ends it.
  */
 #include "sched/sched.h"
 #include <sys/prctl.h>
@@ -39,6 +40,11 @@ bool context_call(const struct asys_call *call)
 	       !(call->arg[0] == PR_SET_NAME || call->arg[0] == PR_GET_NAME ||
 		 call->arg[0] == PR_SET_TIMERSLACK || call->arg[0] == PR_GET_TIMERSLACK ||
 		 call->arg[0] == PR_SET_PDEATHSIG || call->arg[0] == PR_GET_PDEATHSIG);
+}
+
+bool filter_call(const struct asys_call *call)
+{
+	return call->nr == SYS_seccomp || (call->nr == SYS_prctl && call->arg[0] == PR_SET_SECCOMP);
 }
 
 /* A driver among them: a new user namespace is refused while it is there, too. context_renew starts another. */

@@ -141,7 +141,8 @@ static bool has_risk(const struct asys_queue *q)
 
 bool sleeper_misses(const struct asys_queue *q)
 {
-	return (listen_kinds(q) & ~q->sleep_kinds) || (!q->sleep_risky && has_risk(q));
+	return (listen_kinds(q) & ~q->sleep_kinds) || (!q->sleep_risky && has_risk(q)) ||
+	       uring_is_refused(q);
 }
 
 /* Wakes those that wait while another thread sleeps for all. */

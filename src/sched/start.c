@@ -111,6 +111,8 @@ static int start_one(struct asys_queue *q, uint32_t i)
 static void run_context_call(struct asys_queue *q, uint32_t i)
 {
 	slot_at(q, i)->state = SLOT_RUNNING; /* the lock is let go meanwhile: nobody may end it */
+	if (q->uring && filter_call(&slot_at(q, i)->call))
+		uring_recall(q);
 	context_leave(q);
 	context_changed(); /* X4: before and after */
 	run_here(q, i);
