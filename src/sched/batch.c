@@ -59,7 +59,8 @@ static bool fits(struct asys_queue *q, uint32_t i)
 {
 	const struct asys_call *call = &slot_at(q, i)->call;
 
-	return route_call(q, call) == ROUTE_BATCH && q->cost[call->nr] && cheap_in_ring(call);
+	return route_call(q, call) == ROUTE_BATCH && q->cost[call->nr] && cheap_in_ring(call) &&
+	       !slot_late(slot_at(q, i));
 }
 
 /* Takes those that follow `i`, which was just taken, from the list. Returns how many with it; 0 if

@@ -182,6 +182,26 @@ uint64_t timers_next(const struct asys_queue *q)
 	return q->timers.count ? when_at(q, 0) : UINT64_MAX;
 }
 
+static void time_out(struct asys_queue *q, uint32_t i)
+{
+	slot_at(q, i)->timed_out = 1;
+	cancel_slot(q, i);
+}
+
+bool late_ends(struct asys_queue *q, uint32_t i, unsigned list)
+{
+	struct slot *slot = slot_at(q, i);
+
+	if (!slot_late(slot))
+		return false;
+	timer_remove(q, i);
+	if (slot_asked_to_end(slot))
+		return false;
+	unpop(q, i, list);
+	time_out(q, i);
+	return true;
+}
+
 void timers_run(struct asys_queue *q)
 {
 	uint64_t now = clock_now();
@@ -194,8 +214,7 @@ void timers_run(struct asys_queue *q)
 		if (slot->state == SLOT_HELD) {
 			end(q, i, slot->result);
 		} else if (!slot_asked_to_end(slot)) {
-			slot->timed_out = 1;
-			cancel_slot(q, i);
+			time_out(q, i);
 		}
 	}
 }

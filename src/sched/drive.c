@@ -154,6 +154,8 @@ void serve(struct asys_queue *q, const struct goal *goal)
 						  q->nended;
 	uint32_t i, n;
 
+	if (unlikely(q->timers.count))
+		timers_run(q);
 	if (unlikely(q->chains))
 		chains_run(q, may_help(q));
 	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])

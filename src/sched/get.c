@@ -98,6 +98,8 @@ static void start_without_waiting(struct asys_queue *q)
 		return;
 	/* What ends may let others start: again, as long as there is no event to go with. */
 	for (unsigned n = 0; n < START_ROUNDS && more; n++) {
+		if (unlikely(q->timers.count))
+			timers_run(q);
 		if (unlikely(q->starved) && slots_used(&q->pool) < q->pool.depth)
 			chains_feed(q);
 		if (unlikely(q->chains))
@@ -127,6 +129,8 @@ ASYS_API int asys_queue_flush(struct asys_queue *q)
 	if (err)
 		return err;
 	context_follow(q);
+	if (unlikely(q->timers.count))
+		timers_run(q);
 	if (unlikely(q->chains))
 		chains_run(q, false);
 	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
@@ -228,7 +232,8 @@ static bool run_first(struct asys_queue *q, uint32_t i, struct asys_event *ret_e
 	struct slot *slot = slot_at(q, i);
 
 	if (slot->state != SLOT_READY || !context_check(q) || slot->list != LIST_QUICK ||
-	    slot->chain || q->nlist[LIST_START] || q->nlist[LIST_HOME] || q->chains ||
+	    slot_late(slot) || slot->chain || q->nlist[LIST_START] || q->nlist[LIST_HOME] ||
+	    q->chains ||
 	    ((q->inflight > 1 || q->timers.count || queue_shared(q)) && may_hang(&slot->call)) ||
 	    (q->inflight > 1 && ++q->overtaken % OVERTAKEN_MOST == 0))
 		return false;

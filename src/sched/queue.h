@@ -189,8 +189,16 @@ static inline void list_add(struct asys_queue *q, uint32_t i, unsigned list)
  * for ever behind those that keep coming. */
 #define TURN_EVERY 32u
 
-/* The first of a list, higher priorities before; NIL: none. */
-static inline uint32_t list_take(struct asys_queue *q, unsigned list)
+/* Its deadline is over: it is not begun any more. */
+static inline bool slot_late(const struct slot *slot)
+{
+	return slot->timer && clock_now() >= slot->deadline;
+}
+
+/* cancel.c: one that was taken from `list` is late, and ends, or is back on it, asked to end. */
+bool late_ends(struct asys_queue *q, uint32_t i, unsigned list);
+
+static inline uint32_t list_take_any(struct asys_queue *q, unsigned list)
 {
 	uint32_t i = NIL;
 
@@ -200,6 +208,16 @@ static inline uint32_t list_take(struct asys_queue *q, unsigned list)
 		i = list_pop(&q->lists[list][p], q->pool.slots);
 	if (i != NIL)
 		q->nlist[list]--;
+	return i;
+}
+
+/* The first of a list that may still begin, higher priorities before; NIL: none. */
+static inline uint32_t list_take(struct asys_queue *q, unsigned list)
+{
+	uint32_t i = list_take_any(q, list);
+
+	while (unlikely(q->timers.count) && i != NIL && late_ends(q, i, list))
+		i = list_take_any(q, list);
 	return i;
 }
 

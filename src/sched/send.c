@@ -243,7 +243,7 @@ void make_ready(struct asys_queue *q, uint32_t i)
 		}
 	}
 	route = route_call(q, &slot->call);
-	if (route == ROUTE_POOL && offer_now(q, i))
+	if (route == ROUTE_POOL && !slot_late(slot) && offer_now(q, i))
 		return;
 	list_add(q, i,
 		 route_is_quick(route) ? LIST_QUICK :

@@ -152,6 +152,8 @@ static void run_home(struct asys_queue *q)
 	uint32_t i;
 
 	while ((i = pop_home(q)) != NIL) {
+		if (unlikely(late_ends(q, i, LIST_HOME)))
+			continue;
 		if (unlikely(q->rescue))
 			rescue_off(q); /* it may block, and a signal of ours must not end it */
 		if (unlikely(slot_at(q, i)->doomed))
