@@ -5,6 +5,10 @@
  */
 #include "sched/sched.h"
 #include <signal.h>
+#include <sys/epoll.h>
+
+/* From one try to start it in vain to the next: a try costs what some tens of calls do. */
+#define AGAIN_NS 1000000u
 
 static void *driver_main(void *arg)
 {
@@ -36,6 +40,7 @@ int driver_start(struct asys_queue *q)
 	err = pthread_create(&q->driver, NULL, driver_main, q);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	q->driver_on = !err;
+	q->driver_again_ns = err ? clock_now() + AGAIN_NS : 0;
 	/* Without a driver the user's loop does its work: it must hear of what sleepers hear of. */
 	if (err && q->fd_wanted)
 		user_fd_listens(q);
@@ -45,6 +50,14 @@ int driver_start(struct asys_queue *q)
 			    "of processes (ulimit -u)",
 			    err);
 	return 0;
+}
+
+void driver_start_again(struct asys_queue *q)
+{
+	if (q->driver_leaves || q->closing || clock_now() < q->driver_again_ns || driver_start(q))
+		return;
+	if (q->fd_wanted)
+		epoll_ctl(q->user_epoll, EPOLL_CTL_DEL, q->epoll_fd, NULL);
 }
 
 /* With the lock held; it is let go while the driver leaves. */

@@ -96,6 +96,7 @@ static void start_without_waiting(struct asys_queue *q)
 
 	if (unlikely(!context_follow(q)))
 		return;
+	driver_needed(q);
 	/* What ends may let others start: again, as long as there is no event to go with. */
 	for (unsigned n = 0; n < START_ROUNDS && more; n++) {
 		if (unlikely(q->timers.count))
@@ -129,6 +130,7 @@ ASYS_API int asys_queue_flush(struct asys_queue *q)
 	if (err)
 		return err;
 	context_follow(q);
+	driver_needed(q);
 	if (unlikely(q->timers.count))
 		timers_run(q);
 	if (unlikely(q->chains))

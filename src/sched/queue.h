@@ -134,7 +134,8 @@ struct asys_queue {
 	bool somebody_sleeps; /* one thread sleeps or spins for all; the others wait on `changes` */
 	struct home home;     /* loop.c */
 	bool driver_on, driver_quit;
-	bool driver_leaves; /* one thread waits for that, without the lock */
+	bool driver_leaves;	  /* one thread waits for that, without the lock */
+	uint64_t driver_again_ns; /* none could be started: not tried again before */
 	bool paused; /* the driver waits for a thread with the present rights, see context.c */
 	pthread_t driver;
 	_Atomic uint64_t driver_number; /* its thread_number */

@@ -256,6 +256,14 @@ bool backlog_keep(struct asys_queue *q); /* frees slots of ended calls; false: n
 /* driver.c */
 int driver_start(struct asys_queue *q);
 void driver_stop(struct asys_queue *q);
+void driver_start_again(struct asys_queue *q);
+
+/* For who gives it something to do: one that could not be started before may be by now. */
+static inline void driver_needed(struct asys_queue *q)
+{
+	if (unlikely((q->flags & ASYS_QUEUE_DRIVER) && !q->driver_on))
+		driver_start_again(q);
+}
 
 /* queue.c: the user's loop listens to what sleepers sleep on; 0 or -errno with message. */
 int user_fd_listens(struct asys_queue *q);

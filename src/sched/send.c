@@ -384,8 +384,10 @@ inline uint32_t slot_new(struct asys_queue *q, int *ret_err)
 {
 	uint32_t i;
 
-	if (unlikely(q->flags & ASYS_QUEUE_DRIVER))
+	if (unlikely(q->flags & ASYS_QUEUE_DRIVER)) {
 		context_follow(q); /* the driver may run the call: with this thread's rights */
+		driver_needed(q);
+	}
 	i = take_slot(q);
 	return likely(i != NIL) ? i : alloc_helping(q, ret_err);
 }

@@ -111,6 +111,42 @@ static int without_threads(void *arg)
 	return 0;
 }
 
+/* The limit leaves no driver when the queue is renewed; one comes when it is raised, with the next call that
+ * is sent, and works by itself. */
+static int driver_after_all(void *arg)
+{
+	struct asys_queue *q = open_depth(64, ASYS_QUEUE_DRIVER);
+	const bool by_loop = *(const bool *)arg;
+	int file = memory_file();
+	struct rlimit limit = { 1, 1000 };
+
+	if (by_loop)
+		check(asys_queue_fd(q) >= 0);
+	check_eq(setrlimit(RLIMIT_NPROC, &limit), 0);
+	check_eq(setgroups(0, NULL), 0);
+	check_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
+	check_eq(asys_queue_renew(q), 0);
+	check_eq(result_of(q, submit(q, SYS_getpid, 0)), getpid());
+	limit.rlim_cur = limit.rlim_max;
+	check_eq(setrlimit(RLIMIT_NPROC, &limit), 0);
+	sleep_ms(5);
+	submit(q, SYS_ftruncate, file, 5);
+	for (unsigned k = 0; k < 5000 && lseek(file, 0, SEEK_END) != 5; k++)
+		sleep_ms(1);
+	check_eq(lseek(file, 0, SEEK_END), 5);
+	asys_queue_close(q);
+	close(file);
+	return 0;
+}
+
+static void test_driver_after_all(void **state)
+{
+	(void)state;
+	root_or_skip();
+	for (unsigned k = 0; k < 2; k++)
+		check_child(driver_after_all, &(bool){ k != 0 });
+}
+
 static void thread_or_skip(void)
 {
 	if (driver_is("thread"))
@@ -325,11 +361,9 @@ static void test_ring_after_all(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_no_thread),
-		contract(test_no_thread_shared),
-		contract(test_no_thread_open),
-		contract(test_no_descriptor),
-		contract(test_no_descriptor_to_accept),
+		contract(test_no_thread),	 contract(test_driver_after_all),
+		contract(test_no_thread_shared), contract(test_no_thread_open),
+		contract(test_no_descriptor),	 contract(test_no_descriptor_to_accept),
 		contract(test_ring_after_all),
 	};
 
