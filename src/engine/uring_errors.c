@@ -36,6 +36,8 @@ static bool is_of_words(int64_t error)
 	case -ENOENT:
 	case -E2BIG:
 	case -ERANGE:
+	case -EMSGSIZE:
+	case -ENOBUFS:
 		return true;
 	default:
 		return false;

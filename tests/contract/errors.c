@@ -162,6 +162,88 @@ static void descriptors(struct script *s)
 	close(pipe[1]);
 }
 
+/* Messages that are wrong in themselves, and vectors that are too many. */
+static void message_or_vector(struct script *s, int fd)
+{
+	static struct iovec many[1100];
+	static char bytes[8];
+	struct iovec high = { HIGH, 8 }, negative = { bytes, SIZE_MAX }, good = { bytes, 8 };
+	const struct msghdr wrong[] = {
+		{ .msg_iov = many, .msg_iovlen = 1025 },
+		{ .msg_iov = many, .msg_iovlen = 1100, .msg_control = BAD, .msg_controllen = 64 },
+		{ .msg_iov = many, .msg_iovlen = 1100, .msg_name = BAD, .msg_namelen = 16 },
+		{ .msg_iov = HIGH, .msg_iovlen = 1 },
+		{ .msg_iov = &high, .msg_iovlen = 1 },
+		{ .msg_iov = &negative, .msg_iovlen = 1 },
+		{ .msg_iov = &good, .msg_iovlen = 1, .msg_name = bytes, .msg_namelen = UINT32_MAX },
+		{ .msg_iov = HIGH, .msg_iovlen = 1, .msg_name = HIGH, .msg_namelen = 16 },
+		{ .msg_iov = HIGH, .msg_iovlen = 1, .msg_name = bytes, .msg_namelen = 4096 },
+		{ .msg_iov = HIGH, .msg_iovlen = 1, .msg_control = HIGH, .msg_controllen = 64 },
+		{ .msg_iov = HIGH,
+		  .msg_iovlen = 1,
+		  .msg_control = HIGH,
+		  .msg_controllen = SIZE_MAX },
+	};
+	static const int counts[] = { 1025, -1, 1 << 30 };
+
+	for (unsigned k = 0; k < count_of(wrong); k++) {
+		CALL(BY_ANY, SYS_sendmsg, fd, &wrong[k], MSG_NOSIGNAL);
+		CALL(BY_ANY, SYS_sendmsg, fd, &wrong[k], MSG_NOSIGNAL | MSG_DONTWAIT | MSG_OOB);
+		CALL(BY_ANY, SYS_recvmsg, fd, &wrong[k], MSG_DONTWAIT);
+	}
+	for (unsigned k = 0; k < count_of(counts); k++) {
+		CALL(BY_ANY, SYS_readv, fd, many, counts[k]);
+		CALL(BY_ANY, SYS_writev, fd, many, counts[k]);
+		CALL(BY_ANY, SYS_preadv, fd, many, counts[k], -1, 0);
+		CALL(BY_ANY, SYS_pwritev, fd, many, counts[k], 0, 0);
+		CALL(BY_ANY, SYS_preadv2, fd, many, counts[k], -1, 0, 0);
+		CALL(BY_ANY, SYS_pwritev2, fd, many, counts[k], -1, -1, 1 << 20);
+		CALL(BY_ANY, SYS_preadv2, fd, HIGH, counts[k], 0, 0, 0);
+	}
+	CALL(BY_ANY, SYS_writev, fd, &negative, 1);
+	CALL(BY_ANY, SYS_readv, fd, &negative, 1);
+	CALL(BY_ANY, SYS_recvfrom, fd, HIGH, SIZE_MAX, MSG_DONTWAIT, NULL, NULL);
+	CALL(BY_ANY, SYS_sendto, fd, HIGH, SIZE_MAX, MSG_NOSIGNAL, bytes, 4096);
+	CALL(BY_ANY, SYS_read, fd, HIGH, SIZE_MAX);
+	CALL(BY_ANY, SYS_write, fd, HIGH, SIZE_MAX);
+	CALL(BY_ANY, SYS_pread64, fd, HIGH, 4, -1);
+	CALL(BY_ANY, SYS_pwrite64, fd, HIGH, SIZE_MAX, INT64_MAX);
+}
+
+static void messages_to_none(struct script *s)
+{
+	int file = memory_file(), path = open("/", O_PATH | O_CLOEXEC), pipe[2];
+
+	make_pipe(pipe);
+	message_or_vector(s, -1);
+	message_or_vector(s, 999);
+	message_or_vector(s, path);
+	message_or_vector(s, file);
+	message_or_vector(s, pipe[0]);
+	message_or_vector(s, pipe[1]);
+	close(file);
+	close(path);
+	close(pipe[0]);
+	close(pipe[1]);
+}
+
+static void messages_to_sockets(struct script *s)
+{
+	int pair[2], messages[2], lone = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	make_pair(SOCK_STREAM, pair);
+	make_pair(SOCK_SEQPACKET, messages);
+	message_or_vector(s, pair[0]);
+	message_or_vector(s, messages[0]);
+	message_or_vector(s, lone);
+	message_or_vector(s, datagrams);
+	close_both(pair);
+	close_both(messages);
+	close(lone);
+	close(datagrams);
+}
+
 /* Flags that no file knows, or not this one, beside nothing to move and beside what cannot be moved. */
 static void flags_of(struct script *s, int fd)
 {
@@ -274,6 +356,8 @@ SCRIPT(two_names)
 SCRIPT(opens)
 SCRIPT(one_name)
 SCRIPT(descriptors)
+SCRIPT(messages_to_none)
+SCRIPT(messages_to_sockets)
 SCRIPT(flags_of_files)
 SCRIPT(flags_of_disks)
 SCRIPT(flags_of_readers)
@@ -285,6 +369,7 @@ int main(int argc, char **argv)
 		contract(test_one_name),	 contract(test_descriptors),
 		contract(test_flags_of_files),	 contract(test_flags_of_disks),
 		contract(test_flags_of_readers), contract(test_no_descriptor),
+		contract(test_messages_to_none), contract(test_messages_to_sockets),
 	};
 
 	return group(tests, argc, argv);
