@@ -47,14 +47,16 @@ static inline bool is_plain(const struct asys_queue *q, const struct asys_call *
 	       q->cost[call->nr] && !cost_is_high(q, call->nr) && !may_hang(call);
 }
 
-/* `first` was just taken. Takes those that follow it; returns how many there are with it. */
+/* `first` was just taken. Takes those that follow it, but none with a deadline, which may pass before its turn;
+ * returns how many there are with it. */
 static uint32_t take(struct asys_queue *q, uint32_t first, uint32_t most, uint32_t *ret_slots)
 {
 	struct slot_list *list = &q->lists[LIST_QUICK][call_priority(&slot_at(q, first)->call)];
 	uint32_t n = 1, i;
 
 	ret_slots[0] = first;
-	while (n < most && (i = list->head) != NIL && is_plain(q, &slot_at(q, i)->call)) {
+	while (n < most && (i = list->head) != NIL && !slot_at(q, i)->deadline &&
+	       is_plain(q, &slot_at(q, i)->call)) {
 		list_pop(list, q->pool.slots);
 		ret_slots[n++] = i;
 	}
