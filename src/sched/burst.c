@@ -15,7 +15,7 @@
 #include "sched/sched.h"
 
 #define BURST_MOST 16u
-#define BURST_SHARED 4u /* while a thread takes a part: it must not wait for the next one */
+#define BURST_SHARED 8u /* while a thread takes a part: it must not wait for the next one */
 
 static bool has_time(const struct goal *goal)
 {
