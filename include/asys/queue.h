@@ -121,7 +121,8 @@ ASYS_API int asys_queue_get(struct asys_queue *queue, struct asys_event *ret_eve
  * `timeout_ns` has passed (relative; ASYS_FOREVER: no limit), or nothing is in flight that could
  * bring another. A signal handler that ran ends the wait: -EINTR if no event was taken. While it
  * waits, the thread executes queued calls that cannot block for ever (unless NO_HELP), so the time
- * limit may be exceeded by the length of one call. A call that is alone in a private queue and awaited
+ * limit may be exceeded by the length of one call. Having `min` events, and room for more, it goes on with
+ * such calls for some 20 us: several at once cost less each. A call that is alone in a private queue and awaited
  * without a limit runs in the thread even if it blocks: a signal handler then ends it as it would end
  * the system call, with an event of -EINTR.
  */

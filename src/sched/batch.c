@@ -34,6 +34,10 @@ static uint32_t most_for(const struct asys_queue *q, const struct goal *goal)
 		return 1;
 	if (goal->ended != UINT32_MAX && goal->ended - q->nended < n)
 		n = goal->ended - q->nended;
+	if (goal->most > q->nended && goal->most - q->nended > n)
+		n = goal->most - q->nended;
+	if (n > q->nlist[LIST_QUICK] + 1)
+		n = q->nlist[LIST_QUICK] + 1;
 	return n < BATCH_MOST ? n : BATCH_MOST;
 }
 

@@ -9,8 +9,9 @@
  * of 16, 0.96 with bursts of 4, and nothing more from 32 on.
  *
  * Nothing else changes by that. A burst takes only calls that follow each other on the list; no more than
- * the waiter would run in any case before it looks up, or until a call is to be timed, or a lower
- * priority has its turn; and only calls that cannot hang, since all of them end when the last one has.
+ * the waiter would run in any case before it looks up, or has room for and takes next to no time, or
+ * until a call is to be timed, or a lower priority has its turn; and only calls that cannot hang, since
+ * all of them end when the last one has.
  */
 #include "sched/sched.h"
 
@@ -28,12 +29,17 @@ static inline uint32_t least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static uint32_t most_for(const struct asys_queue *q, const struct goal *goal, uint32_t most)
+/* Of calls like the first one. */
+static uint32_t most_for(const struct asys_queue *q, const struct goal *goal, uint32_t nr,
+			 uint32_t most)
 {
+	uint32_t asked = goal->ended > q->nended ? goal->ended - q->nended : most;
+	uint32_t room = goal->most > q->nended ? goal->most - q->nended : 0;
+
+	room = least(room, WELCOME_NS / cost_of(q, nr));
 	most = least(most, threads_live(q) ? BURST_SHARED : BURST_MOST);
 	most = least(most, q->inflight - goal->inflight);
-	if (goal->ended > q->nended)
-		most = least(most, goal->ended - q->nended);
+	most = least(most, asked > room ? asked : room);
 	/* The one that list_take would take elsewhere, and the one that measure_begin would time. */
 	most = least(most, TURN_EVERY - q->takes % TURN_EVERY);
 	return least(most, COST_EVERY - 1 - q->tick % COST_EVERY);
@@ -71,10 +77,15 @@ static uint32_t run(struct asys_queue *q, const uint32_t *slots, uint32_t n, int
 {
 	uint32_t k;
 
+	for (k = 0; unlikely(q->rescue) && k < n; k++)
+		if (rescue_may_hurt(q, slot_at(q, slots[k])->call.nr))
+			rescue_off(q);
 	for (k = 0; k < n && (!k || likely(context_check(q))); k++) {
 		const struct asys_call *call = &slot_at(q, slots[k])->call;
 
 		ret_results[k] = raw_syscall(call->nr, call->arg);
+		if (unlikely(ret_results[k] == -EINTR && q->rescue))
+			ret_results[k] = rescue_rerun(q, call, ret_results[k]);
 	}
 	return k;
 }
@@ -85,9 +96,9 @@ uint32_t burst_with(struct asys_queue *q, uint32_t i, const struct goal *goal, u
 	uint32_t slots[BURST_MOST], n, ran;
 
 	if (!q->nlist[LIST_QUICK] || goal->slot != NIL || queue_shared(q) || q->fault ||
-	    q->rescue || !has_time(goal) || !is_plain(q, &slot_at(q, i)->call))
+	    !has_time(goal) || !is_plain(q, &slot_at(q, i)->call))
 		return 0;
-	most = most_for(q, goal, most);
+	most = most_for(q, goal, slot_at(q, i)->call.nr, most);
 	if (most < 2)
 		return 0;
 	n = take(q, i, most, slots);

@@ -176,7 +176,7 @@ static uint64_t when_from(uint64_t timeout_ns)
 ASYS_API int asys_queue_get_many(struct asys_queue *q, struct asys_event *ret_events, unsigned max,
 				 unsigned min, uint64_t timeout_ns)
 {
-	struct goal goal = { .ended = min < max ? min : max, .slot = NIL };
+	struct goal goal = { .ended = min < max ? min : max, .most = max, .slot = NIL };
 	int err = queue_enter(q);
 	unsigned n = 0;
 

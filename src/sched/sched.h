@@ -136,9 +136,13 @@ void share_ended(struct asys_queue *q, const struct stopwatch *watch, uint64_t w
 void share_measured(struct asys_queue *q, uint64_t ns,
 		    uint64_t work_ns); /* the same, it took so long */
 
+/* Work that a waiter with its goal met still does, if it has room for the events. */
+#define WELCOME_NS 20000u
+
 /* drive.c: what a waiter waits for */
 struct goal {
 	uint32_t ended; /* nended reaches this, or ... */
+	uint32_t most;	/* (more are welcome, up to this, where they cost next to no time) */
 	uint32_t slot;	/* ... the call `id` in this slot is over (NIL: none), or ... */
 	int64_t id;
 	uint32_t inflight; /* ... no more than so many are in flight */

@@ -64,6 +64,28 @@ static void test_no_more_than_asked(void **state)
 	asys_queue_close(q);
 }
 
+/* Who waits for one and has room for more gets some more at once, as long as they cost next to nothing. */
+static void test_room_for_more(void **state)
+{
+	struct asys_event events[CALLS];
+	struct asys_queue *q = open_inline();
+	unsigned visits = 0, got;
+
+	(void)state;
+	drain_measured(q);
+	for (unsigned i = 0; i < CALLS; i++)
+		submit(q, SYS_getppid, 0);
+	for (got = 0; got < CALLS; visits++) {
+		int n = asys_queue_get_many(q, events, CALLS, 1, ASYS_FOREVER);
+
+		check(n > 0);
+		got += (unsigned)n;
+	}
+	check_eq(got, CALLS);
+	check(visits < CALLS);
+	asys_queue_close(q);
+}
+
 /* One file that is written at its end: it shows the order. */
 static void test_order(void **state)
 {
@@ -143,6 +165,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		contract(test_no_more_than_asked),
+		contract(test_room_for_more),
 		contract(test_order),
 		contract(test_results),
 	};
