@@ -45,7 +45,8 @@ int big_file_open(struct big_file *ret_file, const char *path, bool quick);
 /* walk.c, walk_async.c: a tree of files. */
 
 #define WALK_CHUNK 65536u /* bytes of a directory, or of a file, asked for at once */
-#define WALK_OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+/* A FIFO that takes a file's place meanwhile must not stop the walk. */
+#define WALK_OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
 #define WALK_STATX_MASK (STATX_TYPE | STATX_SIZE)
 
 struct walk {

@@ -61,7 +61,8 @@ struct crawler {
 	struct file *free_files;
 	struct file *ready; /* files that wait for a buffer */
 	struct buffer *free_buffers;
-	unsigned busy; /* folders in work */
+	unsigned busy;	  /* folders in work */
+	unsigned awaited; /* events */
 	uint64_t device;
 	int err; /* the first call that could not be sent */
 	struct folder folders[FOLDERS];
@@ -75,12 +76,18 @@ static struct asys_queue *tagged(struct crawler *crawler, void *what, enum step 
 	return asys_user(crawler->queue, (uintptr_t)what | step);
 }
 
-static asys_id sent(struct crawler *crawler, asys_id id)
+static asys_id sent_quietly(struct crawler *crawler, asys_id id)
 {
 	crawler->cost->calls++;
 	if (asys_error(id) < 0 && crawler->err == 0)
 		crawler->err = asys_error(id);
 	return id;
+}
+
+static asys_id sent(struct crawler *crawler, asys_id id)
+{
+	crawler->awaited += asys_error(id) == 0;
+	return sent_quietly(crawler, id);
 }
 
 static void list_folder(struct crawler *crawler, struct folder *folder)
@@ -110,7 +117,7 @@ static void begin_folder(struct crawler *crawler)
 static void end_folder(struct crawler *crawler, struct folder *folder)
 {
 	if (folder->fd >= 0)
-		sent(crawler, asys_close(asys_quiet(crawler->queue), folder->fd));
+		sent_quietly(crawler, asys_close(asys_quiet(crawler->queue), folder->fd));
 	free(folder->path);
 	folder->path = NULL;
 	folder->next = crawler->free_folders;
@@ -184,11 +191,11 @@ static void open_file(struct crawler *crawler, struct file *file)
 		open_long(crawler, file);
 		return;
 	}
-	in = sent(crawler, asys_openat(tagged(crawler, NULL, STEP_NONE), file->folder->fd,
-				       file->name, WALK_OPEN_FLAGS, 0));
+	in = sent_quietly(crawler, asys_openat(asys_quiet(crawler->queue), file->folder->fd,
+					       file->name, WALK_OPEN_FLAGS, 0));
 	got = sent(crawler,
 		   asys_pread64(tagged(crawler, file, STEP_READ), in, file->data, WALK_CHUNK, 0));
-	sent(crawler, asys_close(asys_quiet(asys_after(crawler->queue, got)), in));
+	sent_quietly(crawler, asys_close(asys_quiet(asys_after(crawler->queue, got)), in));
 }
 
 static void end_reading(struct crawler *crawler, struct file *file)
@@ -197,7 +204,7 @@ static void end_reading(struct crawler *crawler, struct file *file)
 
 	crawler->walk->read_bytes += file->offset;
 	if (file->fd >= 0)
-		sent(crawler, asys_close(asys_quiet(crawler->queue), file->fd));
+		sent_quietly(crawler, asys_close(asys_quiet(crawler->queue), file->fd));
 	buffer->next = crawler->free_buffers;
 	crawler->free_buffers = buffer;
 	end_file(crawler, file);
@@ -261,6 +268,7 @@ static void take_event(struct crawler *crawler, const struct asys_event *event)
 	void *what = (void *)(uintptr_t)(event->user & ~(uint64_t)STEP_BITS);
 	struct folder *folder = what;
 
+	crawler->awaited -= (event->user & STEP_BITS) != STEP_NONE;
 	switch ((enum step)(event->user & STEP_BITS)) {
 	case STEP_FOLDER_OPEN:
 		folder->fd = event->result < 0 ? -1 : (int)event->result;
@@ -280,7 +288,7 @@ static void take_event(struct crawler *crawler, const struct asys_event *event)
 	case STEP_READ:
 		file_read(crawler, what, event->result);
 		break;
-	default: /* an open whose result its read has, or a close that failed */
+	default: /* an open that failed, as its read has told, or a close */
 		break;
 	}
 }
@@ -309,7 +317,9 @@ static int crawl(struct crawler *crawler)
 
 	while (crawler->stack != NULL || crawler->busy > 0) {
 		fill(crawler);
-		got = asys_queue_get_many(crawler->queue, events, EVENTS, 1, ASYS_FOREVER);
+		/* Several at once cost less each; not all, so that there is always work under way. */
+		got = asys_queue_get_many(crawler->queue, events, EVENTS, crawler->awaited / 4 + 1,
+					  ASYS_FOREVER);
 		if (got < 0 && got != -EINTR)
 			return say_error(got, "cannot wait for the walk: %s", asys_message());
 		for (int i = 0; i < got; i++)
