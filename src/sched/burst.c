@@ -16,6 +16,8 @@
 #include "sched/sched.h"
 
 #define BURST_MOST 16u
+#define LOOK_EVERY 4u	/* calls, at the clock, ... */
+#define LONG_NS 40000u	/* ... which may show that they are not as quick as they were taken for */
 #define BURST_SHARED 8u /* while a thread takes a part: it must not wait for the next one */
 
 static bool has_time(const struct goal *goal)
@@ -71,16 +73,23 @@ static uint32_t take(struct asys_queue *q, uint32_t first, uint32_t most, uint32
 	return n;
 }
 
-/* Returns how many were run: all, unless a change of rights that is not followed yet came between. The first
- * is run in any case: its taker has looked. */
+/* Something more is to be done before the next call of a burst: a change of rights to be followed, or a look at
+ * what has ended meanwhile, since these take their time. */
+static inline bool is_over(struct asys_queue *q, uint32_t ran, uint64_t begin_ns)
+{
+	return !context_check(q) || (ran % LOOK_EVERY == 0 && clock_now() - begin_ns > LONG_NS);
+}
+
+/* Returns how many were run. The first is in any case: its taker has looked. */
 static uint32_t run(struct asys_queue *q, const uint32_t *slots, uint32_t n, int64_t *ret_results)
 {
+	uint64_t begin = clock_now();
 	uint32_t k;
 
 	for (k = 0; unlikely(q->rescue) && k < n; k++)
 		if (rescue_may_hurt(q, slot_at(q, slots[k])->call.nr))
 			rescue_off(q);
-	for (k = 0; k < n && (!k || likely(context_check(q))); k++) {
+	for (k = 0; k < n && (!k || likely(!is_over(q, k, begin))); k++) {
 		const struct asys_call *call = &slot_at(q, slots[k])->call;
 
 		ret_results[k] = raw_syscall(call->nr, call->arg);

@@ -116,22 +116,22 @@ static inline uint32_t help_some(struct asys_queue *q, uint32_t i, const struct 
 }
 
 /*
- * The goal is met, and the waiter has room for more events: `spent_ns` of work were done. Who asks for one event
- * and takes many would else pay for each by a wait of its own, whatever belongs to that.
+ * The goal is met, and the waiter has room for more events. Who asks for one event and takes many would else pay
+ * for each by a wait of its own, whatever belongs to that.
  */
-static bool has_room(const struct asys_queue *q, const struct goal *goal, uint64_t spent_ns)
+static bool has_room(const struct asys_queue *q, const struct goal *goal, uint64_t begin_ns)
 {
 	uint32_t i = q->lists[LIST_QUICK][1].head;
 
 	return q->nended < goal->most && i != NIL &&
-	       spent_ns + cost_of(q, q->pool.slots[i].call.nr) < WELCOME_NS;
+	       clock_now() + cost_of(q, q->pool.slots[i].call.nr) < begin_ns + WELCOME_NS;
 }
 
 /* Runs the client's own quick calls. Results of threads are taken in between, so that a waiter for
  * one of them does not wait for all of its own; and now and then what others have ended. */
 static void help_own(struct asys_queue *q, const struct goal *goal)
 {
-	uint64_t done = q->share.done_ns;
+	uint64_t begin = goal->most ? clock_now() : 0;
 	uint32_t i, waiting = 0, ran = 0, n;
 
 	while (context_check(q) && (i = list_take(q, LIST_QUICK)) != NIL) {
@@ -147,7 +147,7 @@ static void help_own(struct asys_queue *q, const struct goal *goal)
 		}
 		if (q->nlist[LIST_HOME] || late(goal))
 			return;
-		if (reached(q, goal) && !has_room(q, goal, q->share.done_ns - done))
+		if (reached(q, goal) && !has_room(q, goal, begin))
 			return;
 		if (q->nlist[LIST_START] && ++waiting == START_TOGETHER)
 			return;
