@@ -147,12 +147,12 @@ void get_from_queue(struct context *ctx, struct getting *get)
 
 /*
  * The queue came back with fewer ends than were asked for, and before the time: nothing was in flight any more,
- * or a signal was taken. It was a signal if calls from before are still there: there are more than were sent
+ * or a signal was taken. It was a signal if the queue still has calls from before: more than were sent
  * meanwhile. (Where others send while this one waits that is not always seen, and it waits on.)
  */
 static bool was_interrupted(const struct context *ctx, uint32_t sent_before)
 {
-	return ctx->sent > ctx->sent_ever - sent_before;
+	return asys_queue_pending(ctx->queue) > ctx->sent_ever - sent_before;
 }
 
 /* The lock is let go while it sleeps. 0 or -EINTR. */
@@ -176,7 +176,7 @@ static int sleep_in_queue(struct context *ctx, struct getting *get, unsigned lea
 	ctx->sleepers--;
 	ctx->kick_worth -= least;
 	settle_all(ctx, ends, n, get);
-	if (n > 0 && (unsigned)n < least && was_interrupted(ctx, sent_before) && asys_now() < until)
+	if (n > 0 && (unsigned)n < least && asys_now() < until && was_interrupted(ctx, sent_before))
 		return -EINTR;
 	return n < 0 ? n : 0;
 }
