@@ -97,6 +97,7 @@ void uring_serve(void)
 static void owner_exits(void *unused)
 {
 	struct io_uring_sync_cancel_reg reg;
+	int64_t err;
 
 	(void)unused;
 	memset(&reg, 0, sizeof(reg));
@@ -106,9 +107,11 @@ static void owner_exits(void *unused)
 	for (unsigned k = 0; k < OWNED_MOST; k++) {
 		if (!owned_hold(&owned[k]))
 			continue;
-		raw_call(SYS_io_uring_register, (uint64_t)owned[k].fd, REGISTER_SYNC_CANCEL,
-			 ptr_word(&reg), 1);
-		enter_twice(owned[k].fd);
+		err = raw_call(SYS_io_uring_register, (uint64_t)owned[k].fd, REGISTER_SYNC_CANCEL,
+			       ptr_word(&reg), 1);
+		/* By a filter of this thread's own: what waits there is not called back by it. */
+		if (uring_is_final(err) || uring_is_final(enter_twice(owned[k].fd)))
+			atomic_store_explicit(&owned[k].refused, 1, memory_order_release);
 		atomic_store_explicit(&owned[k].owner, OWNER_GONE, memory_order_release);
 		owned_let_go(&owned[k]);
 	}

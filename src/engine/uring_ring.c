@@ -357,7 +357,8 @@ unsigned ring_take_over(struct asys_queue *q)
 		n += take_unsubmitted(q);
 	if (!ring_holds(u)) {
 		adopt(q);
-		ring_submit(q);
+		if (!u->dead)
+			ring_submit(q);
 	} else if (owned_is_refused(u->owned)) {
 		u->refused = q->uring_off = true;
 	} else if (!n) {

@@ -41,6 +41,7 @@ struct setting {
 	uint32_t flags;
 	bool moved;	 /* the queue's first thread is another one, which sleeps */
 	bool owner_only; /* it alone may not enter the ring */
+	bool owner_left; /* it has ended when the queue is used again */
 };
 
 /* With vmsplice: what the kernel did in the ring cannot be looked at either. */
@@ -140,7 +141,8 @@ static void *send_all(void *arg)
 	if (c->setting->owner_only)
 		check_eq(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program_of(c->setting)),
 			 0);
-	while (c->setting->moved && !__atomic_load_n(&c->done, __ATOMIC_ACQUIRE))
+	while (c->setting->moved && !c->setting->owner_left &&
+	       !__atomic_load_n(&c->done, __ATOMIC_ACQUIRE))
 		sleep_ms(1);
 	return NULL;
 }
@@ -213,7 +215,10 @@ static int refuse(void *arg)
 	check_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
 	if (c.setting->moved) {
 		check_eq(pthread_create(&first, NULL, send_all, &c), 0);
-		sleep_ms(50);
+		if (c.setting->owner_left)
+			pthread_join(first, NULL);
+		else
+			sleep_ms(50);
 	} else {
 		send_all(&c);
 		sleep_ms(10);
@@ -223,7 +228,7 @@ static int refuse(void *arg)
 	check_sent(&c);
 	asys_queue_close(c.q); /* two calls still wait */
 	__atomic_store_n(&c.done, 1, __ATOMIC_RELEASE);
-	if (c.setting->moved)
+	if (c.setting->moved && !c.setting->owner_left)
 		pthread_join(first, NULL);
 	asys_chain_close(c.chain);
 	close_both(c.steps);
@@ -293,11 +298,27 @@ static void test_moved(void **state)
 	check_child(refuse, &owner);
 }
 
+/* What it could not call back when it ended is ended by who comes next, with a filter of its own or without. */
+static void test_owner_left(void **state)
+{
+	struct setting owner = { .moved = true, .owner_left = true, .error = EPERM };
+
+	(void)state;
+	private_or_skip("a shared queue is every thread's");
+	for (unsigned k = 0; k < 4; k++) {
+		owner.owner_only = k < 3;
+		owner.first = k < 2 ? k : 0;
+		owner.count = k < 2 ? 1 : 3;
+		check_child(refuse, &owner);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		contract(test_refused), contract(test_blindly), contract(test_one_of_them),
-		contract(test_sqpoll),	contract(test_lost),	contract(test_moved),
+		contract(test_refused),	   contract(test_blindly), contract(test_one_of_them),
+		contract(test_sqpoll),	   contract(test_lost),	   contract(test_moved),
+		contract(test_owner_left),
 	};
 
 	if (is_sanitized()) {
