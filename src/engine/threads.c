@@ -106,12 +106,13 @@ static int create(struct worker *w)
 
 /*
  * Threads take no signals but the cancelling one (0: there is none), and those that a call raises on its own thread
- * and that must act as they would on the caller's: a broken pipe, the limit of a file's size, faults.
+ * and that must act as they would on the caller's: a broken pipe, the limit of a file's size, faults, and the
+ * terminal of a program in the background, which stops it.
  */
 void threads_mask(int signal, sigset_t *ret_mask)
 {
-	static const int own[] = { SIGPIPE, SIGXFSZ, SIGSEGV, SIGBUS,
-				   SIGILL,  SIGFPE,  SIGSYS,  SIGTRAP };
+	static const int own[] = { SIGPIPE, SIGXFSZ, SIGSEGV, SIGBUS,  SIGILL,
+				   SIGFPE,  SIGSYS,  SIGTRAP, SIGTTIN, SIGTTOU };
 	sigset_t now;
 
 	pthread_sigmask(SIG_SETMASK, NULL, &now);
