@@ -208,8 +208,9 @@ ASYS_API struct asys_queue *asys_user(struct asys_queue *q, uint64_t user)
 /* What another thread said, which had this private queue before, is not about this one's call. */
 static inline void apply_user(struct asys_queue *q, struct slot *slot)
 {
-	if (likely(q->user_said_by == thread_number()))
-		*(likely(!slot->chain) ? &slot->call.user : slot_user(slot)) = q->user;
+	if (unlikely(q->user_said_by != thread_number()))
+		return;
+	*(likely(!slot->chain) ? &slot->call.user : slot_user(slot)) = q->user;
 	q->user_said_by = 0;
 }
 
