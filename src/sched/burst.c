@@ -87,7 +87,7 @@ static uint32_t run(struct asys_queue *q, const uint32_t *slots, uint32_t n, int
 	uint32_t k;
 
 	for (k = 0; unlikely(q->rescue) && k < n; k++)
-		if (rescue_may_hurt(q, slot_at(q, slots[k])->call.nr))
+		if (rescue_may_hurt(q, &slot_at(q, slots[k])->call))
 			rescue_off(q);
 	for (k = 0; k < n && (!k || likely(!is_over(q, k, begin))); k++) {
 		const struct asys_call *call = &slot_at(q, slots[k])->call;

@@ -23,6 +23,8 @@
 #define RESCUE_NS \
 	5000000 /* longer than a tick, or setting it reprograms the clock: 2.4 times the price */
 
+#define WHOLE_BYTES 4096u /* the devices look for a signal after each page */
+
 #define SERVER_NS 8000u /* no other process has answered faster */
 
 #ifndef sigev_notify_thread_id /* glibc keeps the documented name to itself */
@@ -106,19 +108,63 @@ static bool rescue_on(struct asys_queue *q)
 	return true;
 }
 
-/* Calls that are neither made again after a signal nor done before one could reach them. Of close, only
- * those of files whose server answers a signal (FUSE) and that take their time can be hit: their opens take
- * their time too, so after such opens the timer is off while files are closed. */
-bool rescue_may_hurt(const struct asys_queue *q, uint32_t nr)
+/* Whether a signal cannot make the call come short: nothing is moved, or less than is moved between two looks
+ * for a signal. Sockets and pipes are not asked about: who waits does not run their calls. */
+static bool stays_whole(const struct asys_call *call)
+{
+	switch (call->nr) {
+	case SYS_read:
+	case SYS_write:
+	case SYS_pread64:
+	case SYS_pwrite64:
+	case SYS_getdents64: /* comes short anyhow, as it likes */
+		return call->arg[2] <= WHOLE_BYTES || call->nr == SYS_getdents64;
+#ifdef SYS_stat
+	case SYS_stat:
+	case SYS_lstat:
+	case SYS_access:
+	case SYS_readlink:
+	case SYS_mkdir:
+	case SYS_rmdir:
+	case SYS_unlink:
+	case SYS_rename:
+#endif
+	case SYS_fstat:
+	case SYS_newfstatat:
+	case SYS_statx:
+	case SYS_faccessat:
+	case SYS_readlinkat:
+	case SYS_mkdirat:
+	case SYS_unlinkat:
+	case SYS_linkat:
+	case SYS_symlinkat:
+#ifdef SYS_renameat
+	case SYS_renameat:
+#endif
+	case SYS_renameat2:
+	case SYS_fchmodat:
+	case SYS_fchownat:
+	case SYS_utimensat:
+	case SYS_lseek:
+		return true;
+	default:
+		return nr_opens(call->nr);
+	}
+}
+
+/* Calls that are neither made again after a signal nor done before one could reach them, or that would come
+ * short. Of close, only those of files whose server answers a signal (FUSE) and that take their time can be hit:
+ * their opens take their time too, so after such opens the timer is off while files are closed. */
+bool rescue_may_hurt(const struct asys_queue *q, const struct asys_call *call)
 {
 	const struct asys_syscall_info *info;
 
 	if (likely(!q->rescue || !q->rescue->set))
 		return false;
-	if (nr == SYS_close)
+	if (call->nr == SYS_close)
 		return q->rescue->slow;
-	info = asys_syscall_info(nr);
-	return !info || !(info->traits & ASYS_TRAIT_RETRY);
+	info = asys_syscall_info(call->nr);
+	return !info || !(info->traits & ASYS_TRAIT_RETRY) || !stays_whole(call);
 }
 
 int64_t rescue_rerun(struct asys_queue *q, const struct asys_call *call, int64_t result)

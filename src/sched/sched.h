@@ -177,7 +177,7 @@ bool rescue_call(struct asys_queue *q, const struct asys_call *call, int64_t *re
 /* A call in this thread ended with -EINTR: made again if it was the timer's signal. */
 int64_t rescue_rerun(struct asys_queue *q, const struct asys_call *call, int64_t result);
 /* The timer is set, and its signal might end or shorten such a call for good. */
-bool rescue_may_hurt(const struct asys_queue *q, uint32_t nr);
+bool rescue_may_hurt(const struct asys_queue *q, const struct asys_call *call);
 void rescue_off(struct asys_queue *q); /* the waiter stops waiting */
 void rescue_close(struct asys_queue *q);
 
@@ -210,7 +210,7 @@ static inline int64_t run_measured(struct asys_queue *q, const struct asys_call 
 	int64_t result;
 	bool timed;
 
-	if (unlikely(q->rescue) && rescue_may_hurt(q, nr))
+	if (unlikely(q->rescue) && rescue_may_hurt(q, call))
 		rescue_off(q);
 	timed = measure_begin(q, nr, &watch);
 	result = raw_syscall(nr, call->arg);
