@@ -27,6 +27,7 @@
  * is in it is called back before. Where a filter comes past the queue, engine/uring_apart.c ends it.
  */
 #include "sched/sched.h"
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 
 bool context_call(const struct asys_call *call)
@@ -44,7 +45,8 @@ bool context_call(const struct asys_call *call)
 
 bool filter_call(const struct asys_call *call)
 {
-	return call->nr == SYS_seccomp || (call->nr == SYS_prctl && call->arg[0] == PR_SET_SECCOMP);
+	return (call->nr == SYS_seccomp && call->arg[0] <= SECCOMP_SET_MODE_FILTER) ||
+	       (call->nr == SYS_prctl && call->arg[0] == PR_SET_SECCOMP);
 }
 
 /* A driver among them: a new user namespace is refused while it is there, too. context_renew starts another. */
@@ -96,8 +98,8 @@ bool context_renew(struct asys_queue *q)
 		driver_stop(q);
 	/* Also where none could be had the last time. While one leaves, the lock is let go: who waits for that comes
 	 * after whoever renews meanwhile, and it must have left before another one starts. */
-	if ((q->flags & ASYS_QUEUE_DRIVER) && !q->closing && !q->driver_on && !q->driver_leaves)
-		UNHEARD(driver_start(q));
+	if ((q->flags & ASYS_QUEUE_DRIVER) && !q->driver_on)
+		UNHEARD(driver_replace(q));
 	return true;
 }
 

@@ -52,12 +52,23 @@ int driver_start(struct asys_queue *q)
 	return 0;
 }
 
+int driver_replace(struct asys_queue *q)
+{
+	int err;
+
+	if (q->driver_leaves || q->closing)
+		return 0;
+	err = driver_start(q);
+	/* While there was none, whoever polls the queue's descriptor stood in for it. */
+	if (!err && q->fd_wanted)
+		epoll_ctl(q->user_epoll, EPOLL_CTL_DEL, q->epoll_fd, NULL);
+	return err;
+}
+
 void driver_start_again(struct asys_queue *q)
 {
-	if (q->driver_leaves || q->closing || clock_now() < q->driver_again_ns || driver_start(q))
-		return;
-	if (q->fd_wanted)
-		epoll_ctl(q->user_epoll, EPOLL_CTL_DEL, q->epoll_fd, NULL);
+	if (clock_now() >= q->driver_again_ns)
+		driver_replace(q);
 }
 
 /* With the lock held; it is let go while the driver leaves. */

@@ -273,3 +273,4 @@ static inline void driver_needed(struct asys_queue *q)
 int user_fd_listens(struct asys_queue *q);
 
 #endif
+int driver_replace(struct asys_queue *q); /* one that has left, unless another is on its way out */
