@@ -120,7 +120,7 @@ bool batch_with(struct asys_queue *q, uint32_t i, const struct goal *goal)
 {
 	uint32_t slots[BATCH_MOST], n = most_for(q, goal);
 
-	if (!is_ready(q, n) || !has_time(goal))
+	if (overtakes(q, call_priority(&slot_at(q, i)->call)) || !is_ready(q, n) || !has_time(goal))
 		return false;
 	n = take_more(q, i, n, slots);
 	if (n)

@@ -31,28 +31,46 @@ static inline uint32_t least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-/* Of calls like the first one. */
-static uint32_t most_for(const struct asys_queue *q, const struct goal *goal, uint32_t nr,
-			 uint32_t most)
+/* `first` and those like it. */
+static uint32_t most_for(const struct asys_queue *q, const struct goal *goal,
+			 const struct asys_call *first, uint32_t most)
 {
-	uint32_t asked = goal->ended > q->nended ? goal->ended - q->nended : most;
-	uint32_t room = goal->most > q->nended ? goal->most - q->nended : 0;
+	uint32_t asked, room;
 
-	room = least(room, WELCOME_NS / cost_of(q, nr));
+	if (overtakes(q, call_priority(first)))
+		return 1;
 	most = least(most, threads_live(q) ? BURST_SHARED : BURST_MOST);
 	most = least(most, q->inflight - goal->inflight);
-	most = least(most, asked > room ? asked : room);
+	if (goal->ended > q->nended) {
+		asked = goal->ended - q->nended;
+		room = welcome(q, goal, first, WELCOME_NS);
+		most = least(most, asked > room ? asked : room);
+	}
 	/* The one that list_take would take elsewhere, and the one that measure_begin would time. */
 	most = least(most, TURN_EVERY - q->takes % TURN_EVERY);
 	return least(most, COST_EVERY - 1 - q->tick % COST_EVERY);
 }
 
+/* What many bytes take says nothing of the call's number. */
+#define SHORT_BYTES 65536u
+
+static inline bool is_short(const struct asys_call *call)
+{
+	switch (call->nr) {
+	case SYS_read:
+	case SYS_write:
+	case SYS_pread64:
+	case SYS_pwrite64:
+		return call->arg[2] <= SHORT_BYTES;
+	default:
+		return true;
+	}
+}
+
 static inline bool is_plain(const struct asys_queue *q, const struct asys_call *call)
 {
-	return call->nr < ROUTES &&
-	       (q->route[call->nr] == ROUTE_QUICK ||
-		(q->route[call->nr] == ROUTE_BATCH && q->uring_off)) &&
-	       q->cost[call->nr] && !cost_is_high(q, call->nr) && !may_hang(call);
+	return is_surely_quick(q, call) && is_short(call) &&
+	       (q->route[call->nr] == ROUTE_QUICK || q->uring_off);
 }
 
 /* `first` was just taken. Takes those that follow it, but none with a deadline, which may pass before its turn;
@@ -75,13 +93,16 @@ static uint32_t take(struct asys_queue *q, uint32_t first, uint32_t most, uint32
 
 /* Something more is to be done before the next call of a burst: a change of rights to be followed, or a look at
  * what has ended meanwhile, since these take their time. */
-static inline bool is_over(struct asys_queue *q, uint32_t ran, uint64_t begin_ns)
+static inline bool is_over(struct asys_queue *q, const struct goal *goal, uint32_t ran,
+			   uint64_t begin_ns)
 {
-	return !context_check(q) || (ran % LOOK_EVERY == 0 && clock_now() - begin_ns > LONG_NS);
+	return !context_check(q) || late(goal) ||
+	       ((ran == 1 || ran % LOOK_EVERY == 0) && clock_now() - begin_ns > LONG_NS);
 }
 
 /* Returns how many were run. The first is in any case: its taker has looked. */
-static uint32_t run(struct asys_queue *q, const uint32_t *slots, uint32_t n, int64_t *ret_results)
+static uint32_t run(struct asys_queue *q, const struct goal *goal, const uint32_t *slots,
+		    uint32_t n, int64_t *ret_results)
 {
 	uint64_t begin = clock_now();
 	uint32_t k;
@@ -89,7 +110,7 @@ static uint32_t run(struct asys_queue *q, const uint32_t *slots, uint32_t n, int
 	for (k = 0; unlikely(q->rescue) && k < n; k++)
 		if (rescue_may_hurt(q, &slot_at(q, slots[k])->call))
 			rescue_off(q);
-	for (k = 0; k < n && (!k || likely(!is_over(q, k, begin))); k++) {
+	for (k = 0; k < n && (!k || likely(!is_over(q, goal, k, begin))); k++) {
 		const struct asys_call *call = &slot_at(q, slots[k])->call;
 
 		ret_results[k] = raw_syscall(call->nr, call->arg);
@@ -107,11 +128,11 @@ uint32_t burst_with(struct asys_queue *q, uint32_t i, const struct goal *goal, u
 	if (!q->nlist[LIST_QUICK] || goal->slot != NIL || queue_shared(q) || q->fault ||
 	    !has_time(goal) || !is_plain(q, &slot_at(q, i)->call))
 		return 0;
-	most = most_for(q, goal, slot_at(q, i)->call.nr, most);
+	most = most_for(q, goal, &slot_at(q, i)->call, most);
 	if (most < 2)
 		return 0;
 	n = take(q, i, most, slots);
-	ran = run(q, slots, n, results);
+	ran = run(q, goal, slots, n, results);
 	while (n > ran)
 		unpop(q, slots[--n], LIST_QUICK);
 	q->tick += ran;

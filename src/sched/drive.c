@@ -78,11 +78,6 @@ static bool reached(const struct asys_queue *q, const struct goal *goal)
 	return goal->slot != NIL && slot_over(&q->pool.slots[goal->slot], goal->id);
 }
 
-static bool late(const struct goal *goal)
-{
-	return goal->when_ns != UINT64_MAX && clock_now() >= goal->when_ns;
-}
-
 static void run_quick(struct asys_queue *q, uint32_t i)
 {
 	if (unlikely(may_hang(&slot_at(q, i)->call)))
@@ -116,15 +111,17 @@ static inline uint32_t help_some(struct asys_queue *q, uint32_t i, const struct 
 }
 
 /*
- * The goal is met, and the waiter has room for more events. Who asks for one event and takes many would else pay
- * for each by a wait of its own, whatever belongs to that.
+ * The goal is met, and the waiter has room for more events: so many calls more. Who asks for one event and takes
+ * many would else pay for each by a wait of its own, whatever belongs to that.
  */
-static bool has_room(const struct asys_queue *q, const struct goal *goal, uint64_t begin_ns)
+static uint32_t room_for(struct asys_queue *q, const struct goal *goal, uint64_t begin_ns)
 {
-	uint32_t i = q->lists[LIST_QUICK][1].head;
+	uint64_t now = clock_now(), until = begin_ns + WELCOME_NS;
+	uint32_t i = NIL;
 
-	return q->nended < goal->most && i != NIL &&
-	       clock_now() + cost_of(q, q->pool.slots[i].call.nr) < begin_ns + WELCOME_NS;
+	for (unsigned p = 0; p < 3 && i == NIL; p++)
+		i = q->lists[LIST_QUICK][p].head;
+	return i == NIL || now >= until ? 0 : welcome(q, goal, &slot_at(q, i)->call, until - now);
 }
 
 /* Runs the client's own quick calls. Results of threads are taken in between, so that a waiter for
@@ -132,10 +129,10 @@ static bool has_room(const struct asys_queue *q, const struct goal *goal, uint64
 static void help_own(struct asys_queue *q, const struct goal *goal)
 {
 	uint64_t begin = goal->most ? clock_now() : 0;
-	uint32_t i, waiting = 0, ran = 0, n;
+	uint32_t i, waiting = 0, ran = 0, n, most = LOOK_EVERY;
 
 	while (context_check(q) && (i = list_take(q, LIST_QUICK)) != NIL) {
-		n = help_some(q, i, goal, LOOK_EVERY);
+		n = help_some(q, i, goal, most);
 		if (!n)
 			return;
 		if (unlikely(q->threads))
@@ -147,8 +144,11 @@ static void help_own(struct asys_queue *q, const struct goal *goal)
 		}
 		if (q->nlist[LIST_HOME] || late(goal))
 			return;
-		if (reached(q, goal) && !has_room(q, goal, begin))
-			return;
+		if (reached(q, goal)) {
+			most = goal->most ? room_for(q, goal, begin) : 0;
+			if (!most)
+				return;
+		}
 		if (q->nlist[LIST_START] && ++waiting == START_TOGETHER)
 			return;
 		if (q->threads)

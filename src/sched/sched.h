@@ -150,6 +150,28 @@ struct goal {
 	const bool *stop;  /* ... or this is set; may be NULL */
 };
 
+static inline bool late(const struct goal *goal)
+{
+	return goal->when_ns != UINT64_MAX && clock_now() >= goal->when_ns;
+}
+
+/* It neither hangs nor, as far as is known, takes long. */
+static inline bool is_surely_quick(const struct asys_queue *q, const struct asys_call *call)
+{
+	return call->nr < ROUTES && route_is_quick(q->route[call->nr]) && q->cost[call->nr] &&
+	       !cost_is_high(q, call->nr) && !may_hang(call);
+}
+
+/* So many calls like this one are welcome to a waiter with `left_ns` to spare. */
+static inline uint32_t welcome(const struct asys_queue *q, const struct goal *goal,
+			       const struct asys_call *call, uint64_t left_ns)
+{
+	uint32_t room = goal->most > q->nended ? goal->most - q->nended : 0;
+	uint64_t n = is_surely_quick(q, call) ? left_ns / cost_of(q, call->nr) : 0;
+
+	return n < room ? (uint32_t)n : room;
+}
+
 /* 0 when the goal is reached; -ETIME; -EINTR (a signal handler ran); -ENODATA (nothing that is in
  * flight can bring an end). */
 int drive(struct asys_queue *q, const struct goal *goal);
@@ -157,6 +179,13 @@ int drive(struct asys_queue *q, const struct goal *goal);
 void serve(struct asys_queue *q, const struct goal *goal);
 unsigned reap(struct asys_queue *q);
 void run_here(struct asys_queue *q, uint32_t i); /* the call runs in this thread now, and ends */
+
+/* A quick call of this priority has its turn before others: it alone, not those that follow it. */
+static inline bool overtakes(const struct asys_queue *q, unsigned priority)
+{
+	return (priority > 0 && q->lists[LIST_QUICK][0].head != NIL) ||
+	       (priority > 1 && q->lists[LIST_QUICK][1].head != NIL);
+}
 
 /* batch.c. True: `i`, just taken from LIST_QUICK, was run with others of the list; all of `slots` were
  * run. False: nothing happened. */
@@ -259,6 +288,7 @@ bool backlog_keep(struct asys_queue *q); /* frees slots of ended calls; false: n
 
 /* driver.c */
 int driver_start(struct asys_queue *q);
+int driver_replace(struct asys_queue *q); /* one that has left, unless another is on its way out */
 void driver_stop(struct asys_queue *q);
 void driver_start_again(struct asys_queue *q);
 
@@ -273,4 +303,3 @@ static inline void driver_needed(struct asys_queue *q)
 int user_fd_listens(struct asys_queue *q);
 
 #endif
-int driver_replace(struct asys_queue *q); /* one that has left, unless another is on its way out */

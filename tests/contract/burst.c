@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #define CALLS 40u
 #define ROUNDS 20u /* past the calls of which each is timed */
@@ -84,6 +85,116 @@ static void test_room_for_more(void **state)
 	check_eq(got, CALLS);
 	check(visits < CALLS);
 	asys_queue_close(q);
+}
+
+/* ... no more than there is room for, none that may take long, and none that may hang. */
+static void test_no_more_than_room(void **state)
+{
+	static char big[1 << 20];
+	struct asys_event events[CALLS];
+	struct asys_queue *q = open_inline();
+	int fd = memory_file(), end;
+	char *folder = temp_make(), path[4096];
+	uint64_t before;
+
+	(void)state;
+	drain_measured(q);
+	check_eq(ftruncate(fd, sizeof(big)), 0);
+	snprintf(path, sizeof(path), "%s/fifo", folder);
+	check_eq(mkfifo(path, 0600), 0);
+	for (unsigned r = 0; r < 100; r++) {
+		for (unsigned i = 0; i < CALLS; i++)
+			submit(q, SYS_getppid, 0);
+		for (unsigned left = CALLS, n; left; left -= n) {
+			before = helped(q);
+			n = (unsigned)asys_queue_get_many(q, events, 3, 1, ASYS_FOREVER);
+			check(n && n <= 3 && helped(q) - before <= 3);
+		}
+	}
+	/* Such reads were quick as long as they were short. */
+	for (unsigned i = 0; i < 10 * CALLS; i++)
+		check_eq(result_of(q, submit(q, SYS_pread64, fd, big, 1, 0)), 1);
+	for (unsigned i = 0; i < CALLS; i++)
+		submit(q, SYS_pread64, fd, big, sizeof(big), 0);
+	before = helped(q);
+	check_eq(asys_queue_get_many(q, events, CALLS, 1, ASYS_FOREVER), 1);
+	check_eq(helped(q) - before, 1);
+	check_eq(asys_queue_barrier(q), 0);
+	check_eq(drain(q), CALLS - 1);
+	/* A FIFO whose other end nobody opens is not begun while there is an event to go with. */
+	submit(q, SYS_getppid, 0);
+	submit(q, SYS_openat, AT_FDCWD, path, O_RDONLY);
+	before = helped(q);
+	check_eq(asys_queue_get_many(q, events, CALLS, 1, ASYS_FOREVER), 1);
+	check_eq(events[0].result, getppid());
+	check_eq(helped(q) - before, 1);
+	end = open(path, O_RDWR | O_CLOEXEC);
+	check_eq(asys_queue_get_many(q, events, 1, 1, ASYS_FOREVER), 1);
+	check(events[0].result >= 0);
+	close((int)events[0].result);
+	close(end);
+	close(fd);
+	asys_queue_close(q);
+	temp_remove(folder);
+}
+
+/* One call in 32 of a lower priority has its turn before: it alone. */
+static void test_turns(void **state)
+{
+	enum { MANY = 200 };
+	struct asys_queue *q = open_inline();
+	char letters[2 * MANY] = "";
+	unsigned low = 0, high = 0;
+	int fd = memory_file();
+
+	(void)state;
+	drain_measured(q);
+	check_eq(fcntl(fd, F_SETFL, O_APPEND), 0);
+	for (unsigned i = 0; i < 2 * MANY; i++)
+		check(submit(i < MANY ? asys_low(q) : asys_high(q), SYS_pwrite64, fd,
+			     i < MANY ? "l" : "h", 1, 0)
+			      .value > 0);
+	check_eq(asys_queue_barrier(q), 0);
+	check_eq(pread(fd, letters, sizeof(letters), 0), 2 * MANY);
+	for (unsigned i = 0; high < MANY; i++) {
+		high += letters[i] == 'h';
+		low += letters[i] == 'l';
+	}
+	check(low > 0 && low <= MANY / 31 + 1);
+	check_eq(drain(q), 2 * MANY);
+	close(fd);
+	asys_queue_close(q);
+}
+
+/* The timer that watches an open for hanging does not make the calls after it come short. */
+static void test_whole(void **state)
+{
+	const uint64_t many = 16 << 20;
+	struct asys_queue *q = open_inline();
+	char *bytes = malloc(many), *folder = temp_make(), path[4096];
+	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC), fd;
+	asys_id in, random, zeroes;
+
+	(void)state;
+	drain_measured(q);
+	snprintf(path, sizeof(path), "%s/file", folder);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	for (unsigned i = 0; i < 4; i++) {
+		in = submit(q, SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+		random = submit(q, SYS_getrandom, bytes, many, 0);
+		zeroes = submit(q, SYS_pread64, zero, bytes, many, 0);
+		submit_refs(asys_quiet(q), SYS_close, ASYS_CALL_REF(0), in.value);
+		check_eq(asys_queue_barrier(q), 0);
+		check_eq(result_of(q, random), many);
+		check_eq(result_of(q, zeroes), many);
+		check(result_of(q, in) >= 0);
+		progress();
+	}
+	close(fd);
+	close(zero);
+	free(bytes);
+	asys_queue_close(q);
+	temp_remove(folder);
 }
 
 /* One file that is written at its end: it shows the order. */
@@ -166,6 +277,9 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		contract(test_no_more_than_asked),
 		contract(test_room_for_more),
+		contract(test_no_more_than_room),
+		contract(test_turns),
+		contract(test_whole),
 		contract(test_order),
 		contract(test_results),
 	};
