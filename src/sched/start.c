@@ -55,13 +55,21 @@ static bool cannot_block(const struct asys_call *call)
 static int start_without_thread(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
+	int err = -EAGAIN;
 
-	if (slot->lane == LANE_QUICK || slot->call.nr == CALL_CHAIN || cannot_block(&slot->call))
+	if (slot->lane == LANE_QUICK || slot->call.nr == CALL_CHAIN || cannot_block(&slot->call)) {
 		run_here(q, i);
-	else if (may_hang(&slot->call) && !slot->own_thread && !queue_shared(q))
+		return 0;
+	}
+	if (may_hang(&slot->call) && !slot->own_thread && !queue_shared(q)) {
 		unpop(q, i, LIST_QUICK);
-	else if (slot->given == GIVEN_REST || !ready_takes(&slot->call) ||
-		 hand_to(q, &engine_ready, ASYS_ENGINE_READY, i))
+		return 0;
+	}
+	if (slot->given != GIVEN_REST && ready_takes(&slot->call))
+		err = hand_to(q, &engine_ready, ASYS_ENGINE_READY, i);
+	if (err == -ENOTBLK) /* a file on disk after all */
+		run_here(q, i);
+	else if (err)
 		end(q, i, -EAGAIN);
 	return 0;
 }

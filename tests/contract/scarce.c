@@ -71,6 +71,7 @@ static void copies_end(struct asys_queue *q)
 /* What cannot block for ever works, thread or not. */
 static void names_work(struct asys_queue *q)
 {
+	static char bytes[4096];
 	static struct statx x;
 	int file = memory_file();
 	asys_id id[6];
@@ -88,6 +89,8 @@ static void names_work(struct asys_queue *q)
 	check_eq(result_of(q, id[3]), 0);
 	check_eq(result_of(q, id[4]), -ENOENT);
 	check_eq(result_of(q, id[5]), 3);
+	check_eq(result_of(q, submit(q, SYS_write, file, "def", 3)), 3);
+	check_eq(result_of(q, submit(q, SYS_read, file, bytes, sizeof(bytes))), 4093);
 	id[0] = submit(q, SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
 	fd = result_of(q, id[0]);
 	check(fd >= 0);
