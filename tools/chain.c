@@ -301,9 +301,9 @@ static int print(const struct run *run, const struct options *options, FILE *out
 {
 	int err = print_to(run, options, out);
 
-	if (out != stdout && (ferror(out) | fclose(out)) != 0)
-		err = -EIO;
-	if (err == -EIO)
+	if (out != stdout && fclose(out) && !err)
+		err = -errno;
+	if (err == -EIO || err == -ENOSPC)
 		say_error(err, "cannot write '%s'", out == stdout ? "the output" : options->output);
 	return err;
 }
