@@ -479,8 +479,12 @@ static int listen_at(const char *address, unsigned port)
 	socklen_t size = sizeof(at);
 	const int on = 1;
 
+	if (inet_pton(AF_INET, address, &at.sin_addr) != 1) {
+		errno = EINVAL; /* it sets none */
+		return -1;
+	}
 	s.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (s.listener < 0 || inet_pton(AF_INET, address, &at.sin_addr) != 1)
+	if (s.listener < 0)
 		return -1;
 	setsockopt(s.listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	setsockopt(s.listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -519,6 +523,18 @@ static int fail(const char *what, const char *why)
 	return 1;
 }
 
+/* No number, or more than that: 65536. */
+static unsigned port_of(const char *text)
+{
+	unsigned long port;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return 65536;
+	port = strtoul(text, &end, 10);
+	return *end || port > 65535 ? 65536 : (unsigned)port;
+}
+
 int main(int argc, char **argv)
 {
 	const char *address = "127.0.0.1";
@@ -530,7 +546,7 @@ int main(int argc, char **argv)
 		if (option == 'a')
 			address = optarg;
 		else if (option == 'p')
-			port = (unsigned)strtoul(optarg, NULL, 10);
+			port = port_of(optarg);
 		else
 			optind = argc;
 	}

@@ -344,6 +344,11 @@ def check_wrk(port):
 def main():
     program = sys.argv[1]
     check("usage", subprocess.run([program], stderr=subprocess.DEVNULL).returncode == 2)
+    for port in ("", "abc", "80x0", "-5", "70000", " 80"):
+        done = subprocess.run([program, "-p", port, "/"], stderr=subprocess.DEVNULL, timeout=60)
+        check(f"port {port!r}", done.returncode == 2)
+    done = subprocess.run([program, "-a", "nope", "/"], stderr=subprocess.PIPE, text=True, timeout=60)
+    check("address", done.returncode == 1 and "nope: Invalid argument" in done.stderr)
     done = subprocess.run([program, "-p", "0", "/"], env={**os.environ, "ASYS_ENGINE": "none"},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
     check(f"no queue: {done.stdout + done.stderr}",
