@@ -314,6 +314,31 @@ static void test_modifiers_end(void **state)
 	asys_queue_close(q);
 }
 
+static void *send_one(void *queue)
+{
+	check(submit((struct asys_queue *)queue, SYS_getpid, 0).value > 0);
+	return NULL;
+}
+
+/* A word is for its own thread's call, though another one has the queue meanwhile and sends. */
+static void test_user_waits(void **state)
+{
+	struct asys_queue *q = open_queue();
+	struct asys_event event;
+	pthread_t thread;
+
+	(void)state;
+	asys_user(q, 7);
+	check_eq(pthread_create(&thread, NULL, send_one, q), 0);
+	check_eq(pthread_join(thread, NULL), 0);
+	check(submit(q, SYS_getppid, 0).value > 0);
+	for (int i = 0; i < 2; i++) {
+		check_eq(asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER), 1);
+		check_eq(event.user, event.result == getpid() ? 0 : 7);
+	}
+	asys_queue_close(q);
+}
+
 /* The last word counts, whatever else is said before, after or in between. */
 static void test_user_words(void **state)
 {
@@ -460,6 +485,7 @@ int main(int argc, char **argv)
 		contract(test_flags),
 		contract(test_modifiers_end),
 		contract(test_user_words),
+		contract(test_user_waits),
 		contract(test_two_queues),
 		contract(test_exactly_once),
 		contract(test_signal_ends_wait),
