@@ -47,18 +47,21 @@ void *malloc(size_t size)
 	return __libc_malloc(size);
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): theirs are reserved */
 void *calloc(size_t n, size_t size)
 {
 	lock_and_unlock();
 	return __libc_calloc(n, size);
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): theirs are reserved */
 void *realloc(void *mem, size_t size)
 {
 	lock_and_unlock();
 	return __libc_realloc(mem, size);
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): theirs are reserved */
 void free(void *mem)
 {
 	if (mem)
