@@ -159,7 +159,6 @@ void step_name(const struct asys_chain *c, uint32_t k, char *text, size_t size);
 asys_id step_id(const struct asys_chain *c, uint32_t step);
 /* The step that an id names; NIL after chain_fail. */
 uint32_t step_of_id(struct asys_chain *c, asys_id id);
-/* The value that a word or an id stands for. 0 or an error of building. */
 static inline bool arg_is_id(struct asys_arg_ arg)
 {
 	return arg.ref == 1;
@@ -175,6 +174,7 @@ static inline unsigned args_given(const struct asys_arg_ args[6])
 	return n;
 }
 
+/* The value that a word or an id stands for. 0 or an error of building. */
 int value_of(struct asys_chain *c, struct asys_arg_ arg, struct value *ret_value);
 /*
  * A new step with what was said about it, directly inside the open block, and `nargs` arguments; NIL

@@ -3,7 +3,8 @@
  * Inside the io_uring engine: uring.c runs calls, uring_prep.c knows what each opcode means,
  * uring_look.c when a system call waits as the ring does, uring_errors.c which errors may not be the
  * system call's, uring_ring.c has the ring, uring_owner.c which thread may enter it, uring_aside.c what
- * becomes of it, uring_apart.c what does of its calls once nobody may enter it; uring_none.c is the engine where there is no liburing.
+ * becomes of it, uring_apart.c what does of its calls once nobody may enter it; uring_none.c is the engine
+ * where there is no liburing.
  */
 #ifndef ENGINE_URING_H
 #define ENGINE_URING_H

@@ -408,9 +408,8 @@ int uring_watch(struct asys_queue *q)
 	if (!err)
 		err = io_uring_cq_eventfd_toggle(&u->ring, false);
 	if (uring_is_final(err)) {
-		ring_refuse(
-			q,
-			err); /* uring_has_news keeps everybody from sleeping until it was taken apart */
+		/* uring_has_news keeps everybody from sleeping until it was taken apart. */
+		ring_refuse(q, err);
 		q->ring_watched = true;
 		return 0;
 	}

@@ -324,8 +324,7 @@ ASYS_API int asys_queue_barrier(struct asys_queue *q)
 		if (err)
 			fail(err,
 			     "asys_queue_barrier: all calls have ended, the first that failed "
-			     "since "
-			     "the last barrier did with %s: their events tell which",
+			     "since the last barrier did with %s: their events tell which",
 			     strerror(-err));
 	}
 	queue_leave(q);
