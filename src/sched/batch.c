@@ -19,12 +19,6 @@
 #define REST_LEAST 16u	/* calls */
 #define REST_MOST 16384u
 
-static bool has_time(const struct goal *goal)
-{
-	return goal->when_ns == UINT64_MAX ||
-	       goal->when_ns > clock_now() + (uint64_t)BATCH_MOST * COST_SLOW_NS;
-}
-
 /* The calls that a waiter would run in any case before it looks up; more would make it late. */
 static uint32_t most_for(const struct asys_queue *q, const struct goal *goal)
 {
@@ -120,7 +114,8 @@ bool batch_with(struct asys_queue *q, uint32_t i, const struct goal *goal)
 {
 	uint32_t slots[BATCH_MOST], n = most_for(q, goal);
 
-	if (overtakes(q, call_priority(&slot_at(q, i)->call)) || !is_ready(q, n) || !has_time(goal))
+	if (overtakes(q, call_priority(&slot_at(q, i)->call)) || !is_ready(q, n) ||
+	    !has_time(goal, BATCH_MOST))
 		return false;
 	n = take_more(q, i, n, slots);
 	if (n)

@@ -16,15 +16,10 @@
 #include "sched/sched.h"
 
 #define BURST_MOST 16u
-#define LOOK_EVERY 4u	/* calls, at the clock, ... */
+#define CLOCK_EVERY 4u	/* calls a look at the clock, ... */
 #define LONG_NS 40000u	/* ... which may show that they are not as quick as they were taken for */
 #define BURST_SHARED 8u /* while a thread takes a part: it must not wait for the next one */
-
-static bool has_time(const struct goal *goal)
-{
-	return goal->when_ns == UINT64_MAX ||
-	       goal->when_ns > clock_now() + (uint64_t)BURST_MOST * COST_SLOW_NS;
-}
+#define SHORT_BYTES 65536u /* what more take says nothing of the call's number */
 
 static inline uint32_t least(uint32_t a, uint32_t b)
 {
@@ -51,25 +46,9 @@ static uint32_t most_for(const struct asys_queue *q, const struct goal *goal,
 	return least(most, COST_EVERY - 1 - q->tick % COST_EVERY);
 }
 
-/* What many bytes take says nothing of the call's number. */
-#define SHORT_BYTES 65536u
-
-static inline bool is_short(const struct asys_call *call)
-{
-	switch (call->nr) {
-	case SYS_read:
-	case SYS_write:
-	case SYS_pread64:
-	case SYS_pwrite64:
-		return call->arg[2] <= SHORT_BYTES;
-	default:
-		return true;
-	}
-}
-
 static inline bool is_plain(const struct asys_queue *q, const struct asys_call *call)
 {
-	return is_surely_quick(q, call) && is_short(call) &&
+	return is_surely_quick(q, call) && !moves_more_than(call, SHORT_BYTES) &&
 	       (q->route[call->nr] == ROUTE_QUICK || q->uring_off);
 }
 
@@ -97,7 +76,7 @@ static inline bool is_over(struct asys_queue *q, const struct goal *goal, uint32
 			   uint64_t begin_ns)
 {
 	return !context_check(q) || late(goal) ||
-	       ((ran == 1 || ran % LOOK_EVERY == 0) && clock_now() - begin_ns > LONG_NS);
+	       ((ran == 1 || ran % CLOCK_EVERY == 0) && clock_now() - begin_ns > LONG_NS);
 }
 
 /* Returns how many were run. The first is in any case: its taker has looked. */
@@ -126,7 +105,7 @@ uint32_t burst_with(struct asys_queue *q, uint32_t i, const struct goal *goal, u
 	uint32_t slots[BURST_MOST], n, ran;
 
 	if (!q->nlist[LIST_QUICK] || goal->slot != NIL || queue_shared(q) || q->fault ||
-	    !has_time(goal) || !is_plain(q, &slot_at(q, i)->call))
+	    !has_time(goal, BURST_MOST) || !is_plain(q, &slot_at(q, i)->call))
 		return 0;
 	most = most_for(q, goal, &slot_at(q, i)->call, most);
 	if (most < 2)

@@ -117,10 +117,8 @@ static inline uint32_t help_some(struct asys_queue *q, uint32_t i, const struct 
 static uint32_t room_for(struct asys_queue *q, const struct goal *goal, uint64_t begin_ns)
 {
 	uint64_t now = clock_now(), until = begin_ns + WELCOME_NS;
-	uint32_t i = NIL;
+	uint32_t i = list_first(q, LIST_QUICK);
 
-	for (unsigned p = 0; p < 3 && i == NIL; p++)
-		i = q->lists[LIST_QUICK][p].head;
 	return i == NIL || now >= until ? 0 : welcome(q, goal, &slot_at(q, i)->call, until - now);
 }
 
@@ -182,7 +180,7 @@ void serve(struct asys_queue *q, const struct goal *goal)
 		n = help_some(q, i, goal, most);
 		if (!n || late(goal))
 			break;
-		most -= n < most ? n : most;
+		most -= n;
 	}
 }
 

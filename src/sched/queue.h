@@ -186,6 +186,16 @@ static inline void list_add(struct asys_queue *q, uint32_t i, unsigned list)
 		q->news = q->home.news = true; /* its sender may wait, or sleep, elsewhere */
 }
 
+/* The one that is next by priority; NIL: none. */
+static inline uint32_t list_first(const struct asys_queue *q, unsigned list)
+{
+	uint32_t i = NIL;
+
+	for (unsigned p = 0; p < 3 && i == NIL; p++)
+		i = q->lists[list][p].head;
+	return i;
+}
+
 /* One call in so many is taken from a list of lower priority though others are ready, so that none waits
  * for ever behind those that keep coming. */
 #define TURN_EVERY 32u

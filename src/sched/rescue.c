@@ -118,7 +118,6 @@ static bool stays_whole(const struct asys_call *call)
 	case SYS_pread64:
 	case SYS_pwrite64:
 	case SYS_getdents64: /* comes short anyhow, as it likes */
-		return call->arg[2] <= WHOLE_BYTES || call->nr == SYS_getdents64;
 #ifdef SYS_stat
 	case SYS_stat:
 	case SYS_lstat:
@@ -146,7 +145,7 @@ static bool stays_whole(const struct asys_call *call)
 	case SYS_fchownat:
 	case SYS_utimensat:
 	case SYS_lseek:
-		return true;
+		return !moves_more_than(call, WHOLE_BYTES);
 	default:
 		return nr_opens(call->nr);
 	}

@@ -155,6 +155,27 @@ static inline bool late(const struct goal *goal)
 	return goal->when_ns != UINT64_MAX && clock_now() >= goal->when_ns;
 }
 
+/* ... nor will it be after so many calls that all take as long as a quick one may. */
+static inline bool has_time(const struct goal *goal, uint32_t calls)
+{
+	return goal->when_ns == UINT64_MAX ||
+	       goal->when_ns > clock_now() + (uint64_t)calls * COST_SLOW_NS;
+}
+
+/* It reads or writes one buffer of more than that. */
+static inline bool moves_more_than(const struct asys_call *call, uint64_t bytes)
+{
+	switch (call->nr) {
+	case SYS_read:
+	case SYS_write:
+	case SYS_pread64:
+	case SYS_pwrite64:
+		return call->arg[2] > bytes;
+	default:
+		return false;
+	}
+}
+
 /* It neither hangs nor, as far as is known, takes long. */
 static inline bool is_surely_quick(const struct asys_queue *q, const struct asys_call *call)
 {

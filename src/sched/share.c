@@ -52,10 +52,8 @@ void share_all(struct asys_queue *q)
 
 static uint64_t quick_work_ns(const struct asys_queue *q)
 {
-	uint32_t i = NIL;
+	uint32_t i = list_first(q, LIST_QUICK);
 
-	for (unsigned p = 0; p < 3 && i == NIL; p++)
-		i = q->lists[LIST_QUICK][p].head;
 	if (i == NIL)
 		return 0;
 	return (unlikely(q->pool.slots[i].chain) ? chain_work_ns(q, &q->pool.slots[i]) :
