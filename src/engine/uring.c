@@ -355,7 +355,7 @@ static void pay_owed(struct asys_queue *q)
 	for (uint32_t i = 0; i < q->pool.fresh; i++) {
 		struct slot *slot = slot_at(q, i);
 
-		if (slot->state == SLOT_HANDED && slot->engine == ASYS_ENGINE_URING &&
+		if (slot_is_rings(slot) &&
 		    (slot->aux & (URING_CANCEL | URING_NONBLOCK | URING_RECALLED))) {
 			slot->aux &= ~sent;
 			ask_cancel(q, i, 0);
@@ -379,8 +379,7 @@ static void look_at_fresh(struct asys_queue *q)
 	for (uint32_t k = 0; k < u->fresh_count; k++) {
 		struct slot *slot = slot_at(q, u->fresh[k]);
 
-		if (slot->state != SLOT_HANDED || slot->engine != ASYS_ENGINE_URING ||
-		    !(slot->aux & URING_FRESH))
+		if (!slot_is_rings(slot) || !(slot->aux & URING_FRESH))
 			continue;
 		slot->aux &= ~URING_FRESH;
 		look_at(q, u->fresh[k]);
@@ -513,7 +512,7 @@ void uring_recall(struct asys_queue *q)
 	for (uint32_t i = 0; i < q->pool.fresh && u->outstanding; i++) {
 		struct slot *slot = slot_at(q, i);
 
-		if (slot->state == SLOT_HANDED && slot->engine == ASYS_ENGINE_URING)
+		if (slot_is_rings(slot))
 			ask_cancel(q, i, slot->aux & URING_CANCEL ? 0 : URING_RECALLED);
 	}
 	while (u->outstanding && !u->refused && clock_now() < until) {

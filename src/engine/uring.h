@@ -11,6 +11,7 @@
 
 #include "call/slot.h"
 #include "engine/transfer.h"
+#include <asys/queue.h>
 
 #define NR_OPENAT2 437 /* the kernel's ABI, newer than some headers */
 
@@ -146,6 +147,12 @@ unsigned ring_completions(struct asys_queue *q); /* how many calls ended */
 unsigned ring_take(struct asys_queue *q, const struct io_uring_cq *cq, unsigned *ret_ended);
 bool ring_ends(struct asys_queue *q, uint32_t i, int64_t result); /* as if the ring said so */
 void ring_without(struct asys_queue *q, uint32_t i);		  /* other engines take it */
+
+/* This engine has the slot's call. */
+static inline bool slot_is_rings(const struct slot *slot)
+{
+	return slot->state == SLOT_HANDED && slot->engine == ASYS_ENGINE_URING;
+}
 
 /* Something is in it, besides what is to be started again. */
 static inline bool ring_holds(const struct uring *u)

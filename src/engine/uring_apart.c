@@ -131,8 +131,7 @@ static unsigned give_up(struct asys_queue *q)
 	for (uint32_t i = 0; i < q->pool.fresh; i++) {
 		struct slot *slot = slot_at(q, i);
 
-		if (slot->state != SLOT_HANDED || slot->engine != ASYS_ENGINE_URING ||
-		    !(slot->aux & URING_IN_RING))
+		if (!slot_is_rings(slot) || !(slot->aux & URING_IN_RING))
 			continue;
 		if (!(slot->aux & (PREP_WAITS | PREP_TIMER)) ||
 		    (transfer_flags(&slot->call) & MSG_WAITALL))

@@ -187,8 +187,7 @@ bool ring_owns(struct asys_queue *q, uint64_t user_data, uint32_t *ret_slot)
 	const struct slot *slot = slot_at(q, i);
 
 	*ret_slot = i;
-	return user_data != CANCEL_DATA && (uint64_t)slot->id == user_data &&
-	       slot->state == SLOT_HANDED && slot->engine == ASYS_ENGINE_URING &&
+	return user_data != CANCEL_DATA && (uint64_t)slot->id == user_data && slot_is_rings(slot) &&
 	       (slot->aux & URING_IN_RING);
 }
 
