@@ -8,6 +8,8 @@
 #include "engine/uring.h"
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define SIGNALS 65
 #define SIGNAL_DEFAULT (SIGRTMAX - 3)
@@ -30,7 +32,7 @@ static void handler(int signal, siginfo_t *info, void *context)
 	uint32_t *flags = cancel_running;
 
 	(void)signal;
-	uring_serve();
+	uring_serve(info->si_code == SI_QUEUE ? (uintptr_t)info->si_value.sival_ptr : 0);
 	if (info->si_code == SI_TIMER)
 		rescue_ticks++;
 	if (!flags)
@@ -110,7 +112,9 @@ void cancel_signal_give(int signal)
 	process_unlock(LOCK_SIGNALS);
 }
 
-bool cancel_signal_ready(int signal)
+/* It may be sent: the program has not put a handler of its own there since, and if it took ours away, that is there
+ * again. */
+static bool is_ready(int signal)
 {
 	bool ready;
 
@@ -122,4 +126,48 @@ bool cancel_signal_ready(int signal)
 		install(signal, NULL);
 	process_unlock(LOCK_SIGNALS);
 	return ready;
+}
+
+static int64_t send_once(int signal, int32_t tid, uint64_t summons)
+{
+	siginfo_t info;
+
+	memset(&info, 0, sizeof(info));
+	info.si_code = SI_QUEUE;
+	info.si_pid = (pid_t)raw_call(SYS_getpid, 0, 0, 0, 0);
+	info.si_uid = (uid_t)raw_call(SYS_getuid, 0, 0, 0, 0);
+	info.si_value.sival_ptr = (void *)(uintptr_t)summons;
+	return raw_call(SYS_rt_tgsigqueueinfo, (uint64_t)info.si_pid, (uint64_t)tid,
+			(uint64_t)signal, ptr_word(&info));
+}
+
+/* RLIMIT_SIGPENDING counts the signals of all processes of the user, but what it allows is this process's own: for
+ * the one signal, as many as the user may have at all. Who sets that limit in this very moment sets it again. */
+static int64_t send_beyond_limit(int signal, int32_t tid, uint64_t summons)
+{
+	struct rlimit now, most;
+	int64_t err = -EAGAIN;
+
+	process_lock(LOCK_SIGNALS);
+	if (!getrlimit(RLIMIT_SIGPENDING, &now) && now.rlim_cur < now.rlim_max) {
+		most.rlim_cur = most.rlim_max = now.rlim_max;
+		if (!setrlimit(RLIMIT_SIGPENDING, &most)) {
+			err = send_once(signal, tid, summons);
+			setrlimit(RLIMIT_SIGPENDING, &now);
+		}
+	}
+	process_unlock(LOCK_SIGNALS);
+	return err;
+}
+
+bool cancel_signal_send(int signal, int32_t tid, uint64_t summons)
+{
+	int64_t err;
+
+	if (!is_ready(signal))
+		return false;
+	err = send_once(signal, tid, summons);
+	if (unlikely(err == -EAGAIN))
+		err = send_beyond_limit(signal, tid, summons);
+	return err != -EAGAIN;
 }

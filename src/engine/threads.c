@@ -349,11 +349,11 @@ static unsigned reap_results(struct asys_queue *q)
 
 static void send_signal(struct asys_queue *q, struct worker *w)
 {
-	if (w->deaf || !cancel_signal_ready(q->threads->signal))
+	if (w->deaf)
 		return;
-	raw_call(SYS_tgkill, (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0), (uint64_t)w->tid,
-		 (uint64_t)q->threads->signal, 0);
-	q->stats.traps += 2;
+	if (unlikely(!cancel_signal_send(q->threads->signal, w->tid, 0)))
+		q->threads->unsent = true;
+	q->stats.traps += 3;
 }
 
 /* T3. The bit first, then a look at who runs the call: pairs with run_call. */
@@ -412,9 +412,21 @@ static void unhang(struct asys_queue *q, struct worker *w)
 	w->seen_hanging = now;
 }
 
+/* The call that it runs was asked to end, perhaps without a signal. */
+static void send_again(struct asys_queue *q, struct worker *w)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&w->cancel_lock);
+	i = atomic_load_explicit(&w->current, memory_order_seq_cst);
+	if (i && slot_cancelled(slot_at(q, i - 1)))
+		send_signal(q, w);
+	pthread_mutex_unlock(&w->cancel_lock);
+}
+
 bool threads_to_watch(const struct asys_queue *q)
 {
-	return q->threads && q->threads->risky_out;
+	return q->threads && (q->threads->risky_out || q->threads->unsent);
 }
 
 void threads_watch(struct asys_queue *q)
@@ -428,6 +440,12 @@ void threads_watch(struct asys_queue *q)
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
 		if (t->workers[k].used)
 			unhang(q, &t->workers[k]);
+	if (likely(!t->unsent))
+		return;
+	t->unsent = false;
+	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
+		if (t->workers[k].used)
+			send_again(q, &t->workers[k]);
 }
 
 bool threads_live(const struct asys_queue *q)

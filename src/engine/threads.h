@@ -112,6 +112,7 @@ struct threads {
 	uint32_t outstanding;
 	uint32_t slow_out;	      /* of these, slow ones */
 	uint32_t risky_out;	      /* chains with calls that may hang */
+	bool unsent;		      /* a signal that could not be sent; see threads_watch */
 	uint64_t watched_ns;	      /* when they were looked at */
 	uint32_t new_quick, new_slow; /* pushed since the last flush */
 	uint32_t max;
@@ -148,7 +149,8 @@ bool threads_live(const struct asys_queue *q);
 bool threads_stuck(const struct asys_queue *q); /* calls wait for threads that cannot be had */
 void threads_renew(struct asys_queue *q);
 /* Interrupts what has hung in a chain since the last look, UNHANG_NS ago or more: the client gives that call
- * a thread of its own. To be called while threads_to_watch, by every driver. */
+ * a thread of its own. Also what was asked to end and could not be told. To be called while threads_to_watch,
+ * by every driver. */
 void threads_watch(struct asys_queue *q);
 bool threads_to_watch(const struct asys_queue *q);
 #define UNHANG_NS 2000000u
@@ -164,9 +166,9 @@ int cancel_signal_check(int signal);
 int cancel_signal_pick(void); /* one that the program does not handle, if there is any */
 int cancel_signal_take(int signal);
 void cancel_signal_give(int signal);
-/* It may be sent: the program has not put a handler of its own there since, and if it took ours away, that
- * is there again. */
-bool cancel_signal_ready(int signal);
+/* To a thread of this process; its handler hands `summons` to uring_serve (0: it is for no ring). False: not sent, for the program
+ * handles the signal itself now, or the user has as many pending as it may: to be tried again. */
+bool cancel_signal_send(int signal, int32_t tid, uint64_t summons);
 extern _Thread_local uint32_t *cancel_running;
 extern _Thread_local volatile uint32_t
 	rescue_ticks; /* the timer of sched/rescue.c went off so often */

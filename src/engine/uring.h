@@ -56,7 +56,7 @@ static inline void kinds_forget(struct kind_cache *kinds)
 }
 
 /* For the handler of the queues' signal: see "Threads" in uring.c. Async-signal-safe. */
-void uring_serve(void);
+void uring_serve(uint64_t summons); /* what cancel_signal_send was told */
 
 /* The io_uring opcode that serves call `nr`, known to this library; -1 if none. */
 int uring_opcode(uint32_t nr);
@@ -110,7 +110,7 @@ void owned_forget(struct owned *o); /* the same, in a forked child */
 bool owned_is_gone(const struct owned *o);    /* its thread has exited */
 bool owned_is_refused(const struct owned *o); /* its thread may not enter it any more */
 void owned_summon(struct owned *o, int signal);
-bool owned_is_summoned(const struct owned *o); /* its signal may still have to be delivered */
+bool owned_is_summoned(const struct owned *o); /* signals may still have to be delivered */
 bool uring_is_final(int64_t err);	       /* the ring cannot be entered any more */
 bool ring_is_foreign(const struct uring *u); /* another thread made it, and nobody else may enter */
 

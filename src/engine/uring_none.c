@@ -5,8 +5,9 @@
 
 #if !ASYS_HAVE_URING
 
-void uring_serve(void)
+void uring_serve(uint64_t summons)
 {
+	(void)summons;
 }
 
 static int start(struct asys_queue *q, uint32_t i)

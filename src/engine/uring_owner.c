@@ -5,6 +5,7 @@
  * A table that a thread can search without a lock: in the handler of the queue's signal, which lends
  * the thread to its rings when their queue has moved to another, and when the thread exits.
  */
+#include "engine/threads.h"
 #include "engine/uring.h"
 
 #if ASYS_HAVE_URING
@@ -19,12 +20,17 @@
 #define OWNER_GONE UINT64_MAX
 #define REGISTER_SYNC_CANCEL 24
 #define CANCEL_ALL_ANY ((1u << 0) | (1u << 2))
+/* An owner that has not come after the first is summoned again after so long, then after twice as long, ... */
+#define SUMMON_AGAIN_NS 100000000ull
+#define SUMMONS_MOST 8u
 
 struct owned {
-	_Atomic uint64_t owner;	   /* thread_number; 0: free; OWNER_GONE */
-	_Atomic uint32_t busy;	   /* > 0: the owner uses fd now, it must not be closed */
-	_Atomic uint32_t summoned; /* a signal is on its way to the owner */
-	_Atomic uint32_t refused;  /* a summoned owner was not let in */
+	_Atomic uint64_t owner;	  /* thread_number; 0: free; OWNER_GONE */
+	_Atomic uint32_t busy;	  /* > 0: the owner uses fd now, it must not be closed */
+	_Atomic uint32_t sent;	  /* the last signal to the owner, */
+	_Atomic uint32_t seen;	  /* ... and the last that has arrived */
+	_Atomic uint32_t refused; /* a summoned owner was not let in */
+	uint64_t sent_ns;
 	int fd;
 	int32_t tid;
 };
@@ -39,7 +45,8 @@ bool ring_is_foreign(const struct uring *u)
 
 bool owned_is_summoned(const struct owned *o)
 {
-	return o && atomic_load_explicit(&o->summoned, memory_order_seq_cst);
+	return o && atomic_load_explicit(&o->sent, memory_order_seq_cst) !=
+			    atomic_load_explicit(&o->seen, memory_order_seq_cst);
 }
 
 bool owned_is_refused(const struct owned *o)
@@ -79,13 +86,22 @@ static int64_t enter_twice(int fd)
 	return raw_call(SYS_io_uring_enter, (uint64_t)fd, 0, 0, IORING_ENTER_GETEVENTS);
 }
 
+/* Signals of one number arrive in the order in which they were sent. One may come late, to the next owner of the same
+ * place in the table. */
+static void note_summons(struct owned *o, uint32_t number)
+{
+	if ((int32_t)(number - atomic_load_explicit(&o->seen, memory_order_relaxed)) > 0)
+		atomic_store_explicit(&o->seen, number, memory_order_seq_cst);
+}
+
 /* In the handler of the queue's signal: lends this thread to the rings that it made. */
-void uring_serve(void)
+void uring_serve(uint64_t summons)
 {
 	for (unsigned k = 0; k < OWNED_MOST; k++) {
 		if (!owned_hold(&owned[k]))
 			continue;
-		atomic_store_explicit(&owned[k].summoned, 0, memory_order_seq_cst);
+		if (summons >> 32 == k + 1)
+			note_summons(&owned[k], (uint32_t)summons);
 		if (uring_is_final(enter_twice(owned[k].fd)))
 			atomic_store_explicit(&owned[k].refused, 1, memory_order_release);
 		owned_let_go(&owned[k]);
@@ -156,18 +172,30 @@ void owned_set(struct owned *o, int fd)
 	if (!o)
 		return;
 	o->fd = fd;
-	atomic_store_explicit(&o->summoned, 0, memory_order_relaxed);
+	atomic_store_explicit(&o->seen, atomic_load_explicit(&o->sent, memory_order_relaxed),
+			      memory_order_relaxed);
 	atomic_store_explicit(&o->refused, 0, memory_order_relaxed);
 	o->tid = (int32_t)raw_call(SYS_gettid, 0, 0, 0, 0);
 	atomic_store_explicit(&o->owner, thread_number(), memory_order_release);
 }
 
-/* One signal at a time: what is on its way when the handler is taken off would end the program. */
+/*
+ * Numbered, since what is on its way when the handler is taken off would end the program: an owner that is summoned in
+ * vain keeps it there. The program may have had a handler of its own for a while, which has taken the signal; so
+ * some more are sent, few, for they stay pending in a thread that blocks them.
+ */
 void owned_summon(struct owned *o, int signal)
 {
-	if (atomic_exchange_explicit(&o->summoned, 1, memory_order_seq_cst))
+	uint32_t before = atomic_load_explicit(&o->sent, memory_order_relaxed);
+	uint32_t open = before - atomic_load_explicit(&o->seen, memory_order_seq_cst);
+	uint64_t now = clock_now(), place = (uint64_t)(o - owned) + 1;
+
+	if (open >= SUMMONS_MOST || (open && now < o->sent_ns + (SUMMON_AGAIN_NS << (open - 1))))
 		return;
-	raw_call(SYS_tgkill, (uint64_t)getpid(), (uint64_t)o->tid, (uint64_t)signal, 0);
+	o->sent_ns = now;
+	atomic_store_explicit(&o->sent, before + 1, memory_order_seq_cst);
+	if (!cancel_signal_send(signal, o->tid, place << 32 | (before + 1)))
+		atomic_store_explicit(&o->sent, before, memory_order_seq_cst);
 }
 
 void owned_forget(struct owned *o)
