@@ -37,14 +37,13 @@ int shim_io_cancel(void *ring, struct iocb *iocb, struct io_event *unused)
 	SHIM_NO_CANCEL;
 	SHIM_KEEP_ERRNO;
 	struct context *ctx;
-	struct memory memory = { 0 };
 	uint32_t key;
 	bool flush = false;
 	int err;
 
 	(void)unused;
 	shim_count_native(1);
-	if (!memory_get(&memory, &key, (uintptr_t)iocb + offsetof(struct iocb, aio_key),
+	if (!memory_get(memory_now(), &key, (uintptr_t)iocb + offsetof(struct iocb, aio_key),
 			sizeof(key)))
 		return -EFAULT;
 	if (key)

@@ -134,12 +134,11 @@ static int check_lengths(struct request *r)
 
 static int check_vector(struct request *r)
 {
-	struct memory memory = { 0 };
 	int err;
 
 	if (r->size > IOV_MAX)
 		return -EINVAL;
-	if (r->size && !memory_reads(&memory, r->buffer, r->size * sizeof(struct iovec)))
+	if (r->size && !memory_reads(memory_now(), r->buffer, r->size * sizeof(struct iovec)))
 		return -EFAULT;
 	err = check_lengths(r);
 	for (uint64_t k = 0; !err && k < r->size; k++) {

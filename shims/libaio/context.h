@@ -42,11 +42,12 @@
  * vector and the events are touched: by getcpu, which writes four bytes where four bytes are written anyway,
  * and rt_sigprocmask, which reads eight: the cheapest calls that do either, about 150 ns. That is once for a
  * page and call of the program's, so nearly nothing for many operations at once, and nothing for what lies on
- * the page of the stack that the thread is on. Asking for all at once (process_vm_readv) costs four times as
- * much. A handler of SIGSEGV would cost nothing; but it is the program's signal: the program may handle it
- * itself, from before or later, on a stack of its own, and a thread that blocks all signals, as threads for I/O
- * do, would be killed. Remembering pages between calls needs to see all that unmaps memory. What another
- * thread unmaps between the question and the use is still a fault, which is a race under the kernel as well.
+ * the page of the stack that the thread is on. Where libasys-syscall.so sees what unmaps memory, a thread
+ * remembers its last pages between calls (memory.h), which spares an operation alone three questions. Asking
+ * for all at once (process_vm_readv) costs four times as much. A handler of SIGSEGV would cost nothing; but it is
+ * the program's signal: the program may handle it itself, from before or later, on a stack of its own, and a
+ * thread that blocks all signals, as threads for I/O do, would be killed. What another thread unmaps between the
+ * question and the use is still a fault, which is a race under the kernel as well.
  *
  * Invariants (`lock` is the context's):
  *   A1  active + events in the ring <= nr - 1: so the ring never overflows, and memory is bounded. An

@@ -22,11 +22,9 @@
 
 int limit_take(const struct timespec **timeout, struct timespec *ret_copy)
 {
-	struct memory memory = { 0 };
-
 	if (!*timeout)
 		return 0;
-	if (!memory_get(&memory, ret_copy, (uintptr_t)*timeout, sizeof(*ret_copy)))
+	if (!memory_get(memory_now(), ret_copy, (uintptr_t)*timeout, sizeof(*ret_copy)))
 		return -EFAULT;
 	*timeout = ret_copy;
 	return 0;
@@ -71,12 +69,10 @@ static uintptr_t get_place(const struct getting *get)
 }
 
 /* So many further events, all of which are there, can be written where the program wants them. Other threads
- * may take the memory away while this one sleeps, so nothing is known from before. */
+ * may take the memory away while this one sleeps, so what is known is looked at again. */
 static bool takes(struct getting *get, unsigned n)
 {
-	struct memory memory = { 0 };
-
-	get->fault = n && !memory_takes(&memory, get_place(get), n * sizeof(struct io_event));
+	get->fault = n && !memory_takes(memory_now(), get_place(get), n * sizeof(struct io_event));
 	return !get->fault;
 }
 

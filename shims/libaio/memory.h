@@ -4,11 +4,14 @@
  * that nobody has asked about is no pointer to anything, and nothing says that it is aligned.
  *
  * Within one call of the program's a page that was found good is not asked for again, nor is the page that
- * this thread's stack is on at the moment.
+ * this thread's stack is on at the moment. Nor in later calls of the thread's, as long as the program unmaps and
+ * protects nothing, where somebody says when it does (libasys-syscall.so): asys_aio_unmaps changes before and
+ * after, so what was asked in between is asked again.
  */
 #ifndef LIBAIO_MEMORY_H
 #define LIBAIO_MEMORY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +27,15 @@
 struct memory {
 	uintptr_t pages[KNOWN_PAGES];
 };
+
+/* Changes whenever memory may have become bad. 0: nobody says so. */
+extern __attribute__((visibility("default"))) _Atomic uint64_t asys_aio_unmaps;
+
+/* memory.c: what this thread knows, at the moment; anew after whatever may have taken long. */
+struct memory *memory_now(void);
+
+/* In a child, which may lack some of what its parent had (MADV_DONTFORK). */
+void memory_begin_anew(void);
 
 /* memory.c: the same as memory_is, page by page. */
 bool memory_ask(struct memory *known, uintptr_t address, size_t size, bool written);

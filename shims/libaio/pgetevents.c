@@ -83,11 +83,10 @@ static int get_masked(struct context *ctx, struct getting *get, const sigset_t *
 static int take_all(const struct timespec **timeout, struct timespec *ret_limit,
 		    const sigset_t *mask, sigset_t *ret_mask)
 {
-	struct memory memory = { 0 };
 	int err = limit_take(timeout, ret_limit);
 
 	sigemptyset(ret_mask);
-	if (!err && !memory_get(&memory, ret_mask, (uintptr_t)mask, sizeof(uint64_t)))
+	if (!err && !memory_get(memory_now(), ret_mask, (uintptr_t)mask, sizeof(uint64_t)))
 		err = -EFAULT;
 	return err;
 }

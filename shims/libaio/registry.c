@@ -62,6 +62,7 @@ static _Atomic(struct asys_queue *) queues[PLACES];
 static void child_closes(void)
 {
 	numbers_begin_anew();
+	memory_begin_anew();
 	for (unsigned i = 0; i < PLACES; i++)
 		asys_queue_close(atomic_exchange(&queues[i], NULL));
 }

@@ -298,15 +298,15 @@ static void start_all(struct context *ctx, int how)
 static int submit_all(struct context *ctx, long nr, uintptr_t vector)
 {
 	int err = 0, how = DONE;
-	struct memory memory = { 0 };
+	struct memory *memory = memory_now();
 	uintptr_t iocb;
 	long done = 0;
 
 	while (done < nr && done < ctx->nr) {
 		err = -EFAULT;
-		if (memory_get(&memory, &iocb, vector + (uintptr_t)done * sizeof(iocb),
+		if (memory_get(memory, &iocb, vector + (uintptr_t)done * sizeof(iocb),
 			       sizeof(iocb)))
-			err = submit_one(ctx, &memory, iocb);
+			err = submit_one(ctx, memory, iocb);
 		if (err < 0)
 			break;
 		how |= err;

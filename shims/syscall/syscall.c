@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libasys-syscall.so: the calls that the shim's libaio has to see besides its own. close.c has those that
- * close descriptors; here is syscall(3), for programs that set up a context through libaio and then make some of
+ * close descriptors, memory.c those that unmap memory; here is syscall(3), for programs that set up a context through libaio and then make some of
  * the kernel's calls on it by number, as MariaDB does with io_getevents. For the kernel such a context is
  * none (-EINVAL), so a call that the kernel refuses as that is made anew through the shim's libaio, which
  * knows its own and refuses all others the same way. A context that was set up by number is the kernel's.
@@ -10,6 +10,7 @@
  * calls (clone) return on another one.
  */
 #include "close.h"
+#include "memory.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -35,6 +36,8 @@ __attribute__((used)) long shim_aio_by_number(long nr, void *a, long b, long c, 
 					      void *f);
 __attribute__((used)) long shim_close_by_number(long nr, void *a, long b, long c, void *d, void *e,
 						void *f);
+__attribute__((used)) long shim_memory_by_number(long nr, void *a, long b, long c, void *d, void *e,
+						 void *f);
 
 /* The kernel's own structure behind the last argument of io_pgetevents. */
 struct kernel_mask {
@@ -48,6 +51,10 @@ struct kernel_mask {
 static_assert(SYS_io_destroy == 207 && SYS_io_cancel == 210 && SYS_io_pgetevents == 333,
 	      "numbers in the assembly");
 static_assert(SYS_close == 3 && SYS_dup2 == 33 && SYS_dup3 == 292 && SYS_close_range == 436,
+	      "numbers in the assembly");
+static_assert(SYS_mmap == 9 && SYS_mprotect == 10 && SYS_munmap == 11 && SYS_brk == 12 &&
+		      SYS_mremap == 25 && SYS_madvise == 28 && SYS_shmat == 30 && SYS_shmdt == 67 &&
+		      SYS_remap_file_pages == 216 && SYS_pkey_mprotect == 329,
 	      "numbers in the assembly");
 
 __asm__(".text\n"
@@ -70,6 +77,21 @@ __asm__(".text\n"
 	"	je 3f\n"
 	"	cmp $436, %rdi\n"
 	"	je 3f\n"
+	"	lea -9(%rdi), %rax\n"
+	"	cmp $3, %rax\n"
+	"	jbe 4f\n"
+	"	cmp $25, %rdi\n"
+	"	je 4f\n"
+	"	cmp $28, %rdi\n"
+	"	je 4f\n"
+	"	cmp $30, %rdi\n"
+	"	je 4f\n"
+	"	cmp $67, %rdi\n"
+	"	je 4f\n"
+	"	cmp $216, %rdi\n"
+	"	je 4f\n"
+	"	cmp $329, %rdi\n"
+	"	je 4f\n"
 	"	mov %rdi, %rax\n"
 	"	mov %rsi, %rdi\n"
 	"	mov %rdx, %rsi\n"
@@ -85,6 +107,7 @@ __asm__(".text\n"
 	"	jmp shim_failed\n"
 	"2:	jmp shim_aio_by_number\n"
 	"3:	jmp shim_close_by_number\n"
+	"4:	jmp shim_memory_by_number\n"
 	".cfi_endproc\n"
 	".size syscall, . - syscall\n");
 
@@ -106,6 +129,10 @@ static_assert(SYS_io_destroy == 1 && SYS_io_getevents == 4 && SYS_io_pgetevents 
 	      "numbers in the assembly");
 static_assert(SYS_close == 57 && SYS_dup3 == 24 && SYS_close_range == 436,
 	      "numbers in the assembly");
+static_assert(SYS_shmat == 196 && SYS_shmdt == 197 && SYS_brk == 214 && SYS_munmap == 215 &&
+		      SYS_mremap == 216 && SYS_mmap == 222 && SYS_mprotect == 226 &&
+		      SYS_madvise == 233 && SYS_remap_file_pages == 234 && SYS_pkey_mprotect == 288,
+	      "numbers in the assembly");
 
 __asm__(".text\n"
 	".globl syscall\n"
@@ -125,6 +152,21 @@ __asm__(".text\n"
 	"	b.eq 3f\n"
 	"	cmp x0, #436\n"
 	"	b.eq 3f\n"
+	"	sub x9, x0, #214\n"
+	"	cmp x9, #2\n"
+	"	b.ls 4f\n"
+	"	cmp x0, #222\n"
+	"	b.eq 4f\n"
+	"	cmp x0, #226\n"
+	"	b.eq 4f\n"
+	"	sub x9, x0, #233\n"
+	"	cmp x9, #1\n"
+	"	b.ls 4f\n"
+	"	sub x9, x0, #196\n"
+	"	cmp x9, #1\n"
+	"	b.ls 4f\n"
+	"	cmp x0, #288\n"
+	"	b.eq 4f\n"
 	"	mov x8, x0\n"
 	"	mov x0, x1\n"
 	"	mov x1, x2\n"
@@ -139,6 +181,7 @@ __asm__(".text\n"
 	"1:	b shim_failed\n"
 	"2:	b shim_aio_by_number\n"
 	"3:	b shim_close_by_number\n"
+	"4:	b shim_memory_by_number\n"
 	".cfi_endproc\n"
 	".size syscall, . - syscall\n");
 
@@ -214,4 +257,14 @@ long shim_close_by_number(long nr, void *a, long b, long c, void *d, void *e, vo
 		shim_let_go((unsigned)b, (unsigned)b);
 	result = kernel(nr, a, b, c, d, e, f);
 	return result < 0 ? shim_failed(result) : result;
+}
+
+long shim_memory_by_number(long nr, void *a, long b, long c, void *d, void *e, void *f)
+{
+	long result;
+
+	shim_memory_changes();
+	result = kernel(nr, a, b, c, d, e, f);
+	shim_memory_changes();
+	return result < 0 && result >= -4095 ? shim_failed(result) : result;
 }

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 
 static void test_setup(void **state)
 {
@@ -92,6 +94,17 @@ static void test_read_only(void **state)
 	check_nothing(ctx);
 }
 
+#define GUARD_INSTALL 102 /* Linux 6.13 */
+
+static void guard(char *mem, bool by_number)
+{
+	long err = by_number ? syscall(SYS_madvise, mem, PAGE, GUARD_INSTALL) :
+			       madvise(mem, PAGE, GUARD_INSTALL);
+
+	if (err)
+		check_eq(mprotect(mem, PAGE, PROT_NONE), 0);
+}
+
 /* Memory that was good a moment before, in each way that a program has to take it away. */
 static void take_away(char *mem, unsigned how)
 {
@@ -112,13 +125,34 @@ static void take_away(char *mem, unsigned how)
 	case 4:
 		check_eq(syscall(SYS_mprotect, mem, PAGE, PROT_NONE), 0);
 		return;
+	case 5:
+		check_eq(syscall(SYS_mmap, mem, PAGE, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 (intptr_t)mem);
+		return;
+	case 6:
+		check_eq(syscall(SYS_mremap, mem, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, fixed),
+			 (intptr_t)fixed);
+		return;
+	case 7:
+		check_eq(pkey_mprotect(mem, PAGE, PROT_NONE, -1), 0);
+		return;
+	case 8:
+		check_eq(syscall(SYS_pkey_mprotect, mem, PAGE, PROT_NONE, -1), 0);
+		return;
+	case 9:
+		guard(mem, false);
+		return;
+	case 10:
+		guard(mem, true);
+		return;
 	default:
 		check(mremap(mem, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, fixed) == fixed);
 		return;
 	}
 }
 
-#define WAYS 6u
+#define WAYS 12u
 
 static void test_gone(void **state)
 {
@@ -145,6 +179,69 @@ static void test_gone(void **state)
 		munmap(mem, PAGE);
 		progress();
 	}
+}
+
+static void test_gone_segment(void **state)
+{
+	struct iocb *cb;
+	int id = shmget(IPC_PRIVATE, PAGE, 0600);
+
+	(void)state;
+	check(id >= 0);
+	for (unsigned by_number = 0; by_number < 2; by_number++) {
+		cb = shmat(id, NULL, 0);
+		check((intptr_t)cb != -1);
+		io_prep_pread(cb, file, buf, 10, 0);
+		check_eq(result_now(ctx, cb), 10);
+		check_eq(by_number ? syscall(SYS_shmdt, cb) : shmdt(cb), 0);
+		check_eq(submit_iocb(ctx, cb), -EFAULT);
+	}
+	check_eq(shmctl(id, IPC_RMID, NULL), 0);
+}
+
+/* The end of the heap moves back. */
+static void test_gone_heap(void **state)
+{
+	char *mem = sbrk(0), *end;
+	struct iocb *cb;
+
+	(void)state;
+	/* whole pages, and nothing after them */
+	if (sbrk((intptr_t)(-(uintptr_t)mem % PAGE)) != mem)
+		skip_because("there is no such heap");
+	end = sbrk(PAGE);
+	cb = (struct iocb *)(void *)end;
+	check((intptr_t)end != -1);
+	io_prep_pread(cb, file, buf, 10, 0);
+	check_eq(result_now(ctx, cb), 10);
+	if (sbrk(-(intptr_t)PAGE) != end + PAGE)
+		skip_because("something else uses the heap");
+	check_eq(submit_iocb(ctx, cb), -EFAULT);
+}
+
+/* A child that lacks what its parent had. */
+static int child_without(void *arg)
+{
+	io_context_t own = NULL;
+
+	check_eq(io_setup(1000, &own), 0); /* its ring does not fit there */
+	check_eq(submit_iocb(own, arg), -EFAULT);
+	check_eq(io_destroy(own), 0);
+	return 0;
+}
+
+static void test_gone_in_child(void **state)
+{
+	char *mem = pages(3, PROT_READ | PROT_WRITE);
+	struct iocb *cb = (struct iocb *)(void *)(mem + PAGE);
+
+	(void)state;
+	check_eq(madvise(cb, PAGE, MADV_DONTFORK), 0);
+	io_prep_pread(cb, file, buf, 10, 0);
+	check_eq(result_now(ctx, cb), 10);
+	check_child(child_without, cb);
+	check_eq(result_now(ctx, cb), 10);
+	munmap(mem, 3 * PAGE);
 }
 
 /* A thread that found memory good hears that another one took it away. */
@@ -221,9 +318,12 @@ static void test_pages(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		addresses(test_setup),	   addresses(test_vector), addresses(test_iocb),
-		addresses(test_read_only), addresses(test_gone),   addresses(test_gone_elsewhere),
-		addresses(test_cancel),	   addresses(test_pages),
+		addresses(test_setup),		addresses(test_vector),
+		addresses(test_iocb),		addresses(test_read_only),
+		addresses(test_gone),		addresses(test_gone_segment),
+		addresses(test_gone_heap),	addresses(test_gone_in_child),
+		addresses(test_gone_elsewhere), addresses(test_cancel),
+		addresses(test_pages),
 	};
 
 	return group(tests, argc, argv);

@@ -10,7 +10,7 @@ names() {
 private=$(nm -D --defined-only --with-symbol-versions "$1" |
 	awk '$2 != "A" && $3 ~ /ASYS_PRIVATE/ { print $3 }' | sort | tr '\n' ' ')
 wanted=""
-for name in asys_aio_busy asys_aio_finish asys_aio_let_go; do
+for name in asys_aio_busy asys_aio_finish asys_aio_let_go asys_aio_unmaps; do
 	wanted="$wanted$name@@ASYS_PRIVATE "
 done
 if [ "$private" != "$wanted" ]; then
