@@ -30,6 +30,8 @@
 #define SETUP_SINGLE_ISSUER (1u << 12)
 #define SETUP_DEFER_TASKRUN (1u << 13)
 #define REGISTER_MAX_WORKERS 19
+#define FEAT_NO_IOWAIT (1u << 17) /* Linux 6.15 */
+#define ENTER_NO_IOWAIT (1u << 7)
 
 #define CQ_MOST 65536u
 #define SQPOLL_IDLE_MS 50
@@ -473,6 +475,14 @@ void uring_listen_no_more(struct asys_queue *q)
 	q->stats.traps++;
 }
 
+/* Without its flag the kernel takes who waits here for one that waits for a disk (/proc/pressure/io). */
+static unsigned wait_flags(const struct uring *u)
+{
+	unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+
+	return u->ring.features & FEAT_NO_IOWAIT ? flags | ENTER_NO_IOWAIT : flags;
+}
+
 int uring_wait(struct asys_queue *q, uint64_t when_ns)
 {
 	struct uring *u = q->uring;
@@ -493,8 +503,7 @@ int uring_wait(struct asys_queue *q, uint64_t when_ns)
 		q->stats.traps++;
 		q->stats.sleeps++;
 	}
-	got = io_uring_enter2((unsigned)u->ring.ring_fd, 0, 1,
-			      IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (sigset_t *)&arg,
+	got = io_uring_enter2((unsigned)u->ring.ring_fd, 0, 1, wait_flags(u), (sigset_t *)&arg,
 			      sizeof(arg));
 	if (unlikely(got < 0))
 		ring_refuse(q, got);
