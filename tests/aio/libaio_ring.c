@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 static uint64_t count_within(int fd, int ms)
 {
@@ -180,13 +181,131 @@ static void test_goes_over(void **state)
 	close(event);
 }
 
+enum way {
+	CACHED,
+	DIRECT,
+	POLL
+}; /* ends in io_submit; together, later; one after the other, later */
+
+/* `n` operations that tell `event`. */
+static void tell(int event, enum way way, int n)
+{
+	unsigned char *mem = aligned_alloc(4096, (size_t)DEPTH * 4096);
+	int fd = numbered_file(1, way == DIRECT ? O_DIRECT : 0), pipes[2];
+	struct iocb cb[DEPTH], *list[DEPTH];
+	io_context_t ctx = setup(DEPTH);
+
+	make_pipe(pipes);
+	for (int k = 0; k < n; k++) {
+		list[k] = &cb[k];
+		if (way == POLL)
+			io_prep_poll(&cb[k], pipes[0], POLLIN);
+		else
+			io_prep_pread(&cb[k], fd, mem + k * 4096, 4096, 0);
+		io_set_eventfd(&cb[k], event);
+	}
+	check_eq(io_submit(ctx, n, list), n);
+	check_eq(write(pipes[1], "x", 1), 1);
+	for (int k = 0; k < n; k++)
+		check(get_event(ctx).res > 0);
+	/* The last is told after its event is there, but before this returns. */
+	check_eq(io_destroy(ctx), 0);
+	close(fd);
+	close(pipes[0]);
+	close(pipes[1]);
+	free(mem);
+}
+
+/* The counter takes `room` more; an operation that ends does not wait for somebody to read it. */
+static void fill(int flags, enum way way, unsigned room, int n)
+{
+	const uint64_t most = UINT64_MAX - 1, start = most - room;
+	int event = eventfd(0, EFD_CLOEXEC | flags);
+	uint64_t count;
+
+	check_eq(write(event, &start, sizeof(start)), sizeof(start));
+	tell(event, way, n);
+	count = count_within(event, 0);
+	/* The kernel goes one further than a write can. */
+	if ((unsigned)n > room)
+		check(count >= most);
+	else
+		check_eq(count, start + (unsigned)n);
+	tell(event, way, n);
+	check_eq(count_within(event, 0), n);
+	close(event);
+	progress();
+}
+
+static void test_full(void **state)
+{
+	static const unsigned rooms[] = { 0, 1, 5, DEPTH - 1, DEPTH };
+
+	(void)state;
+	for (unsigned k = 0; k < sizeof(rooms) / sizeof(rooms[0]); k++) {
+		for (int way = CACHED; way <= POLL; way++) {
+			fill(0, (enum way)way, rooms[k], 1);
+			fill(0, (enum way)way, rooms[k], DEPTH);
+			fill(EFD_NONBLOCK, (enum way)way, rooms[k], 1);
+			fill(EFD_NONBLOCK, (enum way)way, rooms[k], DEPTH);
+		}
+	}
+}
+
+/* Under the eventfd's number there is `other` when the operation ends. */
+static void tell_moved(int other)
+{
+	int event = eventfd(0, EFD_CLOEXEC), pipes[2];
+	io_context_t ctx = setup(1);
+	struct iocb cb;
+
+	make_pipe(pipes);
+	io_prep_poll(&cb, pipes[0], POLLIN);
+	io_set_eventfd(&cb, event);
+	check_eq(submit_iocb(ctx, &cb), 1);
+	check_eq(dup2(other, event), event);
+	check_eq(write(pipes[1], "x", 1), 1);
+	check(get_event(ctx).res & POLLIN);
+	check_eq(io_destroy(ctx), 0);
+	close(event);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+/* Nothing is written to another kind of file. */
+static void test_moved(void **state)
+{
+	int file = numbered_file(1, 0), pair[2], pipes[2], udp[2];
+	char byte;
+
+	(void)state;
+	make_pipe(pipes);
+	check_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	check_eq(socketpair(AF_UNIX, SOCK_DGRAM, 0, udp), 0);
+	tell_moved(file);
+	check_eq(lseek(file, 0, SEEK_CUR), 0);
+	tell_moved(pipes[1]);
+	tell_moved(pair[1]);
+	tell_moved(udp[1]);
+	for (int k = 0; k < 2; k++) {
+		int in = k ? udp[0] : pair[0];
+
+		check_eq(recv(in, &byte, 1, MSG_DONTWAIT), -1);
+		close(in);
+		close(k ? udp[1] : pair[1]);
+	}
+	check_eq(fcntl(pipes[0], F_SETFL, O_NONBLOCK), 0);
+	check_eq(read(pipes[0], &byte, 1), -1);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(file);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_cached),
-		contract(test_direct),
-		contract(test_pipe),
-		contract(test_goes_over),
+		contract(test_cached),	  contract(test_direct), contract(test_pipe),
+		contract(test_goes_over), contract(test_full),	 contract(test_moved),
 	};
 
 	return group(tests, argc, argv);
