@@ -86,7 +86,8 @@ ASYS_API int asys_chain_open(struct asys_chain **ret_chain,
 /*
  * Building is over: checks what only the whole can tell (a block that was not closed) and makes the
  * chain fit to be sent. 0, or the first error of building: -EINVAL, -E2BIG (more steps than
- * declared), -ENOMEM, with message.
+ * declared), -ENOSYS and -EOPNOTSUPP (a call that cannot be queued, as asys_send), -ENOMEM, or that of
+ * an id that was given and named no call; with message.
  */
 ASYS_API int asys_chain_ready(struct asys_chain *chain);
 
@@ -206,7 +207,7 @@ ASYS_API asys_id asys_chain_on_failure(struct asys_chain *chain);
 ASYS_API asys_id asys_chain_finally(struct asys_chain *chain);
 ASYS_API asys_id asys_chain_end(struct asys_chain *chain);
 
-/* The sending's result is this step's. */
+/* The sending's result is this step's. 0, or an error of building, as asys_chain_ready. */
 ASYS_API int asys_chain_result(struct asys_chain *chain, asys_id step);
 
 /* Looking at a chain */

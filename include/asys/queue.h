@@ -78,10 +78,13 @@ struct asys_queue_options {
 ASYS_API void asys_queue_options_init(struct asys_queue_options *options);
 
 /*
- * Opens a queue; NULL options are the defaults. No thread and no ring exists until a call needs it.
- * -EINVAL: an option is out of range or two contradict each other; -ENOMEM; -EMFILE.
+ * Opens a queue; NULL options are the defaults. But for the driver's, no thread and no ring exists until a
+ * call needs it. -EINVAL: an option, or a variable of the environment, is out of range, or two contradict
+ * each other; -EBUSY: the program handles the signal; -ENOMEM; -EMFILE: the process has 1023 queues;
+ * -EAGAIN: the driver's thread could not be started (a limit of processes or threads, or memory).
  * asys_message() then says which, and what to do. io_uring missing is no error, unless SQPOLL asked
- * for it (-ENOSYS, -EPERM): the other engines serve.
+ * for it (what io_uring_setup answers: -ENOSYS, -EPERM, -EACCES, -ENOMEM, -EMFILE, -ENFILE): the other
+ * engines serve.
  */
 ASYS_API int asys_queue_open(struct asys_queue **ret_queue,
 			     const struct asys_queue_options *options);
@@ -100,14 +103,14 @@ ASYS_API const char *asys_message(void);
 /*
  * Queues one call (copied). The id's value is negative if it could not be queued: -ENOSYS for a
  * number no table and no kernel could know (above 65535), -EOPNOTSUPP for a call of class never,
- * -EINVAL for unknown flags, -EAGAIN with ASYS_QUEUE_NONBLOCK when full, -ENOMEM, -ECHILD.
- * A full queue helps: it runs and awaits calls until there is room.
+ * -EINVAL for unknown flags or two priorities, -EAGAIN when full, with ASYS_QUEUE_NONBLOCK or of calls
+ * that cannot end, -ENOMEM, -ECHILD. A full queue helps: it runs and awaits calls until there is room.
  * The memory that arguments point to belongs to the call until its event.
  */
 ASYS_API asys_id asys_send(struct asys_queue *queue, const struct asys_call *call);
 
 /* Starts everything that was sent and can start, now, and returns without waiting for it. Calls of
- * class home run during it. Getting and waiting do this too. Returns 0. */
+ * class home run during it. Getting and waiting do this too. 0; -ECHILD. */
 ASYS_API int asys_queue_flush(struct asys_queue *queue);
 
 /* Takes one event if one is there: 1, else 0. Never waits and never runs a call for long. */
@@ -155,6 +158,7 @@ ASYS_API int asys_queue_cancel_all(struct asys_queue *queue);
  * libuv or glib loops. Owned by the queue: do not read or close it. After it polled, call
  * asys_queue_get until it returns 0; that also re-arms it. Level-triggered. It reads too while something
  * that was sent is to be started, which asys_queue_get does: no flush is needed, but one starts it sooner.
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOSPC (too many epoll watches of this user).
  */
 ASYS_API int asys_queue_fd(struct asys_queue *queue);
 
@@ -164,7 +168,7 @@ ASYS_API uint64_t asys_queue_pending(struct asys_queue *queue);
 /*
  * Tells the queue that this thread's own rights or namespaces changed by a direct system call
  * (unshare, setns, seccomp, landlock, capset, raw set*id): threads that started before are replaced
- * before the next call runs. Such calls sent through the queue do this by themselves.
+ * before the next call runs. Such calls sent through the queue do this by themselves. 0; -ECHILD.
  */
 ASYS_API int asys_queue_renew(struct asys_queue *queue);
 

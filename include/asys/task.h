@@ -223,7 +223,7 @@ static inline bool asys_op_ended(const struct asys_op *op)
 #define ASYS_FINALLY(t) ((void)((t)->finally_ = true))
 
 /* As asys_task_start, by another task, which is told of its end. If that one was cancelled it ends
- * at once, with -ECANCELED. */
+ * at once, with -ECANCELED; with -EINVAL for an address beyond 48 bits. 0, or that error. */
 ASYS_API int asys_task_fork(struct asys_task *task, struct asys_task *sub, asys_task_fn *run);
 
 /* What follows serves the above and nobody else. */

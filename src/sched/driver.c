@@ -5,6 +5,7 @@
  */
 #include "sched/sched.h"
 #include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 /* From one try to start it in vain to the next: a try costs what some tens of calls do. */
@@ -45,10 +46,13 @@ int driver_start(struct asys_queue *q)
 	if (err && q->fd_wanted)
 		user_fd_listens(q);
 	if (err)
-		return fail(-err,
-			    "the driver thread could not be started (error %d): raise the limit "
-			    "of processes (ulimit -u)",
-			    err);
+		return fail(
+			-err,
+			"the driver thread could not be started (%s): raise what is reached, the "
+			"limit of the user (ulimit -u), of the control group (pids.max), of the "
+			"machine (kernel.threads-max) or of memory (ulimit -v), or open the queue "
+			"without ASYS_QUEUE_DRIVER",
+			strerror(err));
 	return 0;
 }
 

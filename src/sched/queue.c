@@ -275,6 +275,21 @@ int queue_enter_child(void)
 		    "this queue belongs to the parent process: the child must open its own");
 }
 
+/* What to do where a descriptor cannot be made or watched. */
+static const char *descriptor_advice(int err)
+{
+	switch (err) {
+	case -EMFILE:
+		return "raise the limit of open files (ulimit -n)";
+	case -ENFILE:
+		return "raise the machine's limit of open files (fs.file-max)";
+	case -ENOSPC:
+		return "raise the user's limit of watches (fs.epoll.max_user_watches)";
+	default:
+		return "free memory, or raise the control group's limit (memory.max)";
+	}
+}
+
 /* An epoll set with an eventfd in it. */
 static int make_pair(int *ret_epoll, int *ret_event)
 {
@@ -286,10 +301,8 @@ static int make_pair(int *ret_epoll, int *ret_event)
 	if (event_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event_fd, &event)) {
 		err = -errno;
 		close_pair(epoll_fd, event_fd);
-		return fail(err,
-			    "no descriptors to wait with (%s): raise the limit of open files "
-			    "(ulimit -n)",
-			    strerror(-err));
+		return fail(err, "no descriptors to wait with (%s): %s", strerror(-err),
+			    descriptor_advice(err));
 	}
 	*ret_epoll = epoll_fd;
 	*ret_event = event_fd;
@@ -310,10 +323,8 @@ static int open_user_timer(struct asys_queue *q)
 
 	q->user_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (q->user_timer < 0 || epoll_ctl(q->user_epoll, EPOLL_CTL_ADD, q->user_timer, &event))
-		return fail(-errno,
-			    "no descriptor for deadlines (%s): raise the limit of open files "
-			    "(ulimit -n)",
-			    strerror(errno));
+		return fail(-errno, "no descriptor for deadlines (%s): %s", strerror(errno),
+			    descriptor_advice(-errno));
 	return 0;
 }
 
@@ -322,8 +333,8 @@ int user_fd_listens(struct asys_queue *q)
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
 
 	if (epoll_ctl(q->user_epoll, EPOLL_CTL_ADD, q->epoll_fd, &event) && errno != EEXIST)
-		return fail(-errno, "the queue's descriptors cannot be waited for (%s)",
-			    strerror(errno));
+		return fail(-errno, "the queue's descriptors cannot be waited for (%s): %s",
+			    strerror(errno), descriptor_advice(-errno));
 	return 0;
 }
 

@@ -150,6 +150,32 @@ static void test_driver_after_all(void **state)
 		check_child(driver_after_all, &(bool){ k != 0 });
 }
 
+/* A queue that is to have one is not opened without it, and says which limits there are. */
+static int no_driver(void *arg)
+{
+	struct asys_queue_options options;
+	struct asys_queue *q = NULL;
+
+	(void)arg;
+	asys_queue_options_init(&options);
+	options.flags = ASYS_QUEUE_DRIVER;
+	one_process();
+	check_eq(asys_queue_open(&q, &options), -EAGAIN);
+	check(!q);
+	check_says(asys_message(), "ulimit -u");
+	check_says(asys_message(), "pids.max");
+	check_says(asys_message(), "kernel.threads-max");
+	check_says(asys_message(), "without ASYS_QUEUE_DRIVER"); /* the end is not cut off */
+	return 0;
+}
+
+static void test_no_driver(void **state)
+{
+	(void)state;
+	root_or_skip();
+	check_child(no_driver, NULL);
+}
+
 static void thread_or_skip(void)
 {
 	if (driver_is("thread"))
@@ -364,9 +390,13 @@ static void test_ring_after_all(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_no_thread),	 contract(test_driver_after_all),
-		contract(test_no_thread_shared), contract(test_no_thread_open),
-		contract(test_no_descriptor),	 contract(test_no_descriptor_to_accept),
+		contract(test_no_thread),
+		contract(test_driver_after_all),
+		contract(test_no_driver),
+		contract(test_no_thread_shared),
+		contract(test_no_thread_open),
+		contract(test_no_descriptor),
+		contract(test_no_descriptor_to_accept),
 		contract(test_ring_after_all),
 	};
 

@@ -60,6 +60,31 @@ class Pages(unittest.TestCase):
                 synopsis = read(path).split(".SH SYNOPSIS")[1].split(".SH DESCRIPTION")[0]
                 self.assertRegex(synopsis, rf"\b{name}\(", path)
 
+    def test_page_of_a_function_names_its_errors(self):
+        """What the comment before a declaration says of errors, the function's page lists."""
+        pages = documented()
+        found = 0
+        for path in glob.glob(os.path.join(ROOT, "include", "asys", "*.h")):
+            for comment, name in re.findall(r"^/\*((?:(?!\*/).)*)\*/\n(?:#define [^\n]*\n)?(?:static inline|ASYS_API)"
+                                            r"[^;{(]*?\b(asys_\w+)\(", read(path), flags=re.S | re.M):
+                page = read(pages[name]).replace("\\-", "-") if name in pages else ""
+                for error in set(re.findall(r"-(E[A-Z0-9]{3,})", comment)):
+                    self.assertRegex(page, rf"-{error}\b", f"{name}: {pages.get(name)}")
+                    found += 1
+        self.assertGreater(found, 30)
+
+    def test_errors_of_the_library_are_documented(self):
+        """Every error that the library gives by itself, with a message, is in an ERRORS section."""
+        listed = set()
+        for path in glob.glob(os.path.join(ROOT, "man", "*.3")):
+            errors = read(path).replace("\\-", "-").split(".SH ERRORS")[1:]
+            listed |= set(re.findall(r"-(E[A-Z0-9]+)", " ".join(errors)))
+        given = set()
+        for path in glob.glob(os.path.join(ROOT, "src", "**", "*.c"), recursive=True):
+            given |= set(re.findall(r"\bfail\w*\((?:c, )?-(E[A-Z0-9]+),", read(path)))
+        self.assertGreater(len(given), 10)
+        self.assertEqual(sorted(given - listed), [])
+
     def test_references_lead_somewhere(self):
         pages = {os.path.basename(path) for path in glob.glob(os.path.join(ROOT, "man", "*.[137]"))}
         pages |= {name + os.path.splitext(path)[1] for name, path in documented().items()}
