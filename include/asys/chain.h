@@ -257,11 +257,12 @@ inline asys_word_ asys_arg_missing_()
 	return word;
 }
 
-/* Up to six words after two other arguments. */
+/* Up to six words; those that are not given are missing. */
 struct asys_args_ {
 	struct asys_arg_ args[6];
-	asys_args_(asys_word_ a0, asys_word_ a1, asys_word_ a2, asys_word_ a3, asys_word_ a4,
-		   asys_word_ a5)
+	asys_args_(asys_word_ a0 = asys_arg_missing_(), asys_word_ a1 = asys_arg_missing_(),
+		   asys_word_ a2 = asys_arg_missing_(), asys_word_ a3 = asys_arg_missing_(),
+		   asys_word_ a4 = asys_arg_missing_(), asys_word_ a5 = asys_arg_missing_())
 	    : args{ a0, a1, a2, a3, a4, a5 }
 	{
 	}
@@ -275,37 +276,24 @@ struct asys_args_ {
 #undef asys_load_int
 #undef asys_store
 
-inline asys_id asys_chain_send(struct asys_queue *queue, struct asys_chain *chain,
-			       asys_word_ a0 = asys_arg_missing_(),
-			       asys_word_ a1 = asys_arg_missing_(),
-			       asys_word_ a2 = asys_arg_missing_(),
-			       asys_word_ a3 = asys_arg_missing_(),
-			       asys_word_ a4 = asys_arg_missing_(),
-			       asys_word_ a5 = asys_arg_missing_())
+template <typename... Words>
+inline asys_id asys_chain_send(struct asys_queue *queue, struct asys_chain *chain, Words... words)
 {
-	return asys_chain_send6(queue, chain, asys_args_(a0, a1, a2, a3, a4, a5).args);
+	return asys_chain_send6(queue, chain, asys_args_(words...).args);
 }
 
+template <typename... Words>
 inline asys_id asys_chain_compute(struct asys_chain *chain, asys_compute_fn *function,
-				  asys_word_ a0 = asys_arg_missing_(),
-				  asys_word_ a1 = asys_arg_missing_(),
-				  asys_word_ a2 = asys_arg_missing_(),
-				  asys_word_ a3 = asys_arg_missing_(),
-				  asys_word_ a4 = asys_arg_missing_(),
-				  asys_word_ a5 = asys_arg_missing_())
+				  Words... words)
 {
-	return asys_chain_compute6(chain, function, asys_args_(a0, a1, a2, a3, a4, a5).args);
+	return asys_chain_compute6(chain, function, asys_args_(words...).args);
 }
 
+template <typename... Words>
 inline asys_id asys_chain_sub(struct asys_chain *chain, const struct asys_chain *sub,
-			      asys_word_ a0 = asys_arg_missing_(),
-			      asys_word_ a1 = asys_arg_missing_(),
-			      asys_word_ a2 = asys_arg_missing_(),
-			      asys_word_ a3 = asys_arg_missing_(),
-			      asys_word_ a4 = asys_arg_missing_(),
-			      asys_word_ a5 = asys_arg_missing_())
+			      Words... words)
 {
-	return asys_chain_sub6(chain, sub, asys_args_(a0, a1, a2, a3, a4, a5).args);
+	return asys_chain_sub6(chain, sub, asys_args_(words...).args);
 }
 
 inline asys_id asys_chain_timer(struct asys_chain *chain, asys_word_ ns)
