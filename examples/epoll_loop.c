@@ -3,6 +3,7 @@
  * A queue in somebody else's event loop: asys_queue_fd polls readable when there are events. The
  * loop below also serves a timer, as any loop serves other things; it prints each file's size.
  */
+#define _GNU_SOURCE 1 /* struct statx */
 #include "shown.h"
 
 #include <asys/asys.h>

@@ -11,6 +11,7 @@
  * for longest has to go: no request was whole, and its client took nothing of an answer. If descriptors are
  * missing all the same, remembered files are given up, and the next client waits for a moment.
  */
+#define _GNU_SOURCE 1 /* O_PATH */
 #include "httpd.h"
 #include "shown.h"
 

@@ -24,6 +24,9 @@
  *           ASYS_END(t);
  *   }
  *
+ *   struct size s = { .path = "/etc/passwd" };
+ *   struct asys_tasks tasks;
+ *
  *   asys_tasks_init(&tasks, q);
  *   asys_task_start(&tasks, &s.task, size_run);
  *   err = asys_tasks_run(&tasks, NULL);
