@@ -12,20 +12,20 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 .PHONY: all help setup demo test test-engines test-stress test-random test-programs test-all test-slow bench install format clean
 
 all: setup
-	@ninja -C $(BUILD) -j $(JOBS)
+	@ninja -C $(BUILD) -j $(JOBS) products
 	@echo "Built in $(BUILD). Next: make demo, make test, make help."
 
 help:
-	@echo "make              build the library, the command and the examples in $(BUILD)/"
+	@echo "make              build the library, the command and what asys run needs in $(BUILD)/"
 	@echo "make demo         asynchronous against synchronous, on this machine's own files"
-	@echo "make test         build and run the tests"
+	@echo "make test         build everything, examples too, and run the tests"
 	@echo "make test-stress  the races, a million times, and ten million random programs: an hour and a half"
 	@echo "make test-random  random programs on every engine, through a queue and plainly; PROGRAMS=$(PROGRAMS) SEED=$(SEED)"
 	@echo "make test-engines the same tests under each engine, with each driver"
 	@echo "make test-programs  fio, QEMU, sysbench, stress-ng and MariaDB, with asys under them"
 	@echo "make test-all     everything that continuous integration runs (.ci/run)"
 	@echo "make test-slow    what is too slow for that: all of valgrind and TSan, long fuzzing"
-	@echo "make bench        install the peers, run every benchmark, print one table"
+	@echo "make bench        install the peers, build everything, run every benchmark, print one table"
 	@echo "make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)"
 	@echo "make format       clang-format every C file"
 	@echo "make clean        remove $(BUILD)/"
