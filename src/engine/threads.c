@@ -260,10 +260,11 @@ void threads_flush(struct asys_queue *q, bool wake)
 	quick = threads_offered(q);
 	slow = t->slow_out ? threads_queued(t, LANE_SLOW) : 0;
 	/* A slow call needs a thread of its own, so who looks for one is not there for others; quick ones need as
-	 * many as there are cores besides the client's, those that run some already included. */
+	 * many as there are cores besides the client's, those that run some already included. Who was awake when the
+	 * client looked may have gone to sleep before it pushed: then these would lie there. */
 	if (t->new_slow)
 		want = slow + (quick != 0);
-	else if (wake && quick && quick_threads(t) < most + slow)
+	else if (quick && quick_threads(t) < (wake ? most + slow : 1))
 		want = slow + (quick < most ? quick : most);
 	t->new_slow = t->new_quick = 0;
 	if (want)
