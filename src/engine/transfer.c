@@ -119,6 +119,13 @@ static bool has_seams(int fd)
 	       (domain != AF_INET && domain != AF_INET6);
 }
 
+bool socket_is_local(int fd)
+{
+	int domain = 0;
+
+	return socket_option(fd, SO_DOMAIN, &domain, sizeof(domain)) && domain == AF_UNIX;
+}
+
 bool socket_is_seamless(int fd)
 {
 	return socket_is_stream(fd) && !has_seams(fd);

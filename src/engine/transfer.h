@@ -49,6 +49,7 @@ bool socket_has_timeout(int fd, bool input);
 bool socket_is_stream(int fd);
 /* ... whose bytes have no ends in between at which a MSG_WAITALL would come short. */
 bool socket_is_seamless(int fd);
+bool socket_is_local(int fd);  /* AF_UNIX */
 bool socket_is_seamed(int fd); /* the other streams */
 /* Of SOL_SOCKET; false: not a socket, or no such option. */
 bool socket_option(int fd, int option, void *value, uint32_t size);

@@ -31,7 +31,11 @@
  *   growing          beyond RLIMIT_FSIZE sends SIGXFSZ to that worker: refused where there is a limit.
  *   MSG_OOB, MSG_ERRQUEUE  never wait, but would here.
  *   MSG_WAITALL      is tried again after what is short, also where messages or descriptors end what
- *                    one call returns: only for TCP, and there only receives.
+ *                    one call returns: only for TCP, and there only receives; not of bytes that are
+ *                    thrown away (MSG_TRUNC), of which it goes on, nor with control data, which it ends.
+ *   recvmsg          writes who has sent before it knows: on a local stream an attempt in vain leaves
+ *                    process 0 and user 0, and what the next one finds comes behind, out of the room
+ *                    that is told: not there.
  *   waitid           knows no rusage, and no O_NONBLOCK of a pidfd.
  *   futexes, epoll_wait  know no time-out. epoll_ctl is deprecated in the ring.
  *   statx            knows no NULL path, and reads the name before it judges mask and flags.
@@ -221,18 +225,21 @@ static int check_in(struct io_uring_sqe *sqe, const struct asys_call *call,
 	uint32_t flags = sqe->msg_flags;
 
 	(void)kinds;
-	if (sqe->opcode == OP_RECVMSG)
+	if (sqe->opcode == OP_RECVMSG) {
+		if ((flags & MSG_WAITALL) || socket_is_local(sqe->fd))
+			return REFUSE;
 		sqe->len = 1;
-	else if (call->arg[4] || call->arg[2] > TRANSFER_MAX)
+	} else if (call->arg[4] || call->arg[2] > TRANSFER_MAX) {
 		return REFUSE;
+	}
 	if (flags & (MSG_OOB | MSG_ERRQUEUE))
 		return REFUSE;
 	/* Older kernels end a short MSG_WAITALL as it is; the others go on also where it is all (after a
 	 * message, or descriptors), and none looks at the time-out in between. What is looked at only would
 	 * be looked at again instead of what comes after it. */
 	if ((flags & MSG_WAITALL) &&
-	    ((flags & MSG_PEEK) || !kernel_has(OP_SOCKET) || !socket_is_seamless(sqe->fd) ||
-	     socket_has_timeout(sqe->fd, true)))
+	    ((flags & (MSG_PEEK | MSG_TRUNC)) || !kernel_has(OP_SOCKET) ||
+	     !socket_is_seamless(sqe->fd) || socket_has_timeout(sqe->fd, true)))
 		return REFUSE;
 	return flags & MSG_DONTWAIT ? 0 : PREP_WAITS | PREP_IN;
 }

@@ -48,7 +48,7 @@ static void short_ones(struct script *s)
 	CALL(BY_RING | BY_ATTEMPT, SYS_recvfrom, fd[1], a, 4, 0, NULL, NULL);
 	note_bytes(s, "a", a, sizeof(a));
 	CALL(BY_RING | BY_ATTEMPT, SYS_sendmsg, fd[0], &send, MSG_NOSIGNAL);
-	CALL(BY_RING | BY_ATTEMPT, SYS_recvmsg, fd[1], &receive, 0);
+	CALL(BY_OTHER | BY_ATTEMPT, SYS_recvmsg, fd[1], &receive, 0);
 	note_bytes(s, "a", a, sizeof(a));
 	note_bytes(s, "b", b, sizeof(b));
 	CALL(BY_RING | BY_ATTEMPT, SYS_write, fd[0], "plain", 5);
@@ -57,7 +57,7 @@ static void short_ones(struct script *s)
 	CALL(BY_OTHER | BY_ATTEMPT, SYS_writev, fd[0], out, 2);
 	CALL(BY_RING | BY_ATTEMPT, SYS_readv, fd[1], in, 2);
 	CALL(BY_RING | BY_ATTEMPT, SYS_recvfrom, fd[1], a, 4, MSG_DONTWAIT, NULL, NULL);
-	CALL(BY_RING | BY_ATTEMPT, SYS_recvmsg, fd[1], &receive, MSG_DONTWAIT);
+	CALL(BY_OTHER | BY_ATTEMPT, SYS_recvmsg, fd[1], &receive, MSG_DONTWAIT);
 	/* words that never wait, would here, or that only the call itself understands */
 	CALL(BY_OTHER | BY_NO_ATTEMPT, SYS_recvfrom, fd[1], a, 1, MSG_OOB | MSG_DONTWAIT, NULL,
 	     NULL);
@@ -86,7 +86,7 @@ static void input_waits(struct script *s)
 	write_later(&later, fd[0], 6, 11);
 	CALL(BY_RING | BY_ATTEMPT, SYS_recvfrom, fd[1], big, 6, 0, NULL, NULL);
 	CALL(BY_OTHER | BY_ATTEMPT, SYS_recvfrom, fd[1], big, 6, 0, &addr, &size);
-	CALL(BY_RING | BY_ATTEMPT, SYS_recvmsg, fd[1], &receive, 0);
+	CALL(BY_OTHER | BY_ATTEMPT, SYS_recvmsg, fd[1], &receive, 0);
 	CALL(BY_RING | BY_ATTEMPT, SYS_read, fd[1], big, 6);
 	CALL(BY_RING | BY_ATTEMPT, SYS_readv, fd[1], in, 2);
 	/* all of it, which comes in three pieces */
