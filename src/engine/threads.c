@@ -146,6 +146,7 @@ static int start_thread(struct asys_queue *q)
 	w->q = q;
 	w->crew = t->crew;
 	w->quick = false;
+	w->unsent = false;
 	w->generation = atomic_load_explicit(&t->generation, memory_order_relaxed);
 	w->epoch = q->context_epoch;
 	w->spin_ns = q->cores > 1 ? q->spin_ns : 0;
@@ -352,9 +353,10 @@ static void send_signal(struct asys_queue *q, struct worker *w)
 {
 	if (w->deaf)
 		return;
-	if (unlikely(!cancel_signal_send(q->threads->signal, w->tid, 0)))
+	w->unsent = !cancel_signal_send(q->threads->signal, w->tid, 0);
+	if (unlikely(w->unsent))
 		q->threads->unsent = true;
-	q->stats.traps += 3;
+	q->stats.traps += 2;
 }
 
 /* T3. The bit first, then a look at who runs the call: pairs with run_call. */
@@ -413,13 +415,14 @@ static void unhang(struct asys_queue *q, struct worker *w)
 	w->seen_hanging = now;
 }
 
-/* The call that it runs was asked to end, perhaps without a signal. */
+/* Unless that call has ended. */
 static void send_again(struct asys_queue *q, struct worker *w)
 {
 	uint32_t i;
 
 	pthread_mutex_lock(&w->cancel_lock);
 	i = atomic_load_explicit(&w->current, memory_order_seq_cst);
+	w->unsent = false;
 	if (i && slot_cancelled(slot_at(q, i - 1)))
 		send_signal(q, w);
 	pthread_mutex_unlock(&w->cancel_lock);
@@ -445,7 +448,7 @@ void threads_watch(struct asys_queue *q)
 		return;
 	t->unsent = false;
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
-		if (t->workers[k].used)
+		if (t->workers[k].used && t->workers[k].unsent)
 			send_again(q, &t->workers[k]);
 }
 

@@ -87,6 +87,7 @@ struct worker {
 	uint32_t hangs; /* its own: counts calls that might have hung */
 	bool quick;	/* its own: counted in quick_running, not as looking */
 	bool deaf;	/* client: there is no signal that ends its calls */
+	bool unsent;	/* client: one that could not be sent */
 	pthread_mutex_t cancel_lock;
 	pthread_t thread;
 	struct asys_queue *q;
@@ -112,7 +113,7 @@ struct threads {
 	uint32_t outstanding;
 	uint32_t slow_out;	      /* of these, slow ones */
 	uint32_t risky_out;	      /* chains with calls that may hang */
-	bool unsent;		      /* a signal that could not be sent; see threads_watch */
+	bool unsent;		      /* there are workers with a signal that could not be sent */
 	uint64_t watched_ns;	      /* when they were looked at */
 	uint32_t new_quick, new_slow; /* pushed since the last flush */
 	uint32_t max;

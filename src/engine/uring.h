@@ -56,7 +56,9 @@ static inline void kinds_forget(struct kind_cache *kinds)
 }
 
 /* For the handler of the queues' signal: see "Threads" in uring.c. Async-signal-safe. */
-void uring_serve(uint64_t summons); /* what cancel_signal_send was told */
+#define SUMMONS_ALL UINT64_MAX
+void uring_serve(
+	uint64_t summons); /* what cancel_signal_send was told, as far as it was passed on */
 
 /* The io_uring opcode that serves call `nr`, known to this library; -1 if none. */
 int uring_opcode(uint32_t nr);

@@ -22,7 +22,7 @@
 #define CANCEL_ALL_ANY ((1u << 0) | (1u << 2))
 /* An owner that has not come after the first is summoned again after so long, then after twice as long, ... */
 #define SUMMON_AGAIN_NS 100000000ull
-#define SUMMONS_MOST 8u
+#define DOUBLED_MOST 16u
 
 struct owned {
 	_Atomic uint64_t owner;	  /* thread_number; 0: free; OWNER_GONE */
@@ -36,6 +36,11 @@ struct owned {
 };
 
 static struct owned owned[OWNED_MOST];
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
 
 bool ring_is_foreign(const struct uring *u)
 {
@@ -90,7 +95,11 @@ static int64_t enter_twice(int fd)
  * place in the table. */
 static void note_summons(struct owned *o, uint32_t number)
 {
-	if ((int32_t)(number - atomic_load_explicit(&o->seen, memory_order_relaxed)) > 0)
+	uint32_t sent = atomic_load_explicit(&o->sent, memory_order_relaxed);
+	uint32_t open = sent - atomic_load_explicit(&o->seen, memory_order_relaxed);
+
+	/* none that was seen, nor one that a stranger made up */
+	if (sent - number < open)
 		atomic_store_explicit(&o->seen, number, memory_order_seq_cst);
 }
 
@@ -100,7 +109,10 @@ void uring_serve(uint64_t summons)
 	for (unsigned k = 0; k < OWNED_MOST; k++) {
 		if (!owned_hold(&owned[k]))
 			continue;
-		if (summons >> 32 == k + 1)
+		if (summons == SUMMONS_ALL)
+			note_summons(&owned[k],
+				     atomic_load_explicit(&owned[k].sent, memory_order_relaxed));
+		else if (summons >> 32 == k + 1)
 			note_summons(&owned[k], (uint32_t)summons);
 		if (uring_is_final(enter_twice(owned[k].fd)))
 			atomic_store_explicit(&owned[k].refused, 1, memory_order_release);
@@ -181,8 +193,8 @@ void owned_set(struct owned *o, int fd)
 
 /*
  * Numbered, since what is on its way when the handler is taken off would end the program: an owner that is summoned in
- * vain keeps it there. The program may have had a handler of its own for a while, which has taken the signal; so
- * some more are sent, few, for they stay pending in a thread that blocks them.
+ * vain keeps it there. The program may have had a handler of its own for a while, or sigwait, which has taken the
+ * signal; so more are sent, each after twice the time, for they stay pending in a thread that blocks them.
  */
 void owned_summon(struct owned *o, int signal)
 {
@@ -190,7 +202,7 @@ void owned_summon(struct owned *o, int signal)
 	uint32_t open = before - atomic_load_explicit(&o->seen, memory_order_seq_cst);
 	uint64_t now = clock_now(), place = (uint64_t)(o - owned) + 1;
 
-	if (open >= SUMMONS_MOST || (open && now < o->sent_ns + (SUMMON_AGAIN_NS << (open - 1))))
+	if (open && now < o->sent_ns + (SUMMON_AGAIN_NS << least(open - 1, DOUBLED_MOST)))
 		return;
 	o->sent_ns = now;
 	atomic_store_explicit(&o->sent, before + 1, memory_order_seq_cst);

@@ -2,13 +2,16 @@
 /*
  * Contract: calls end when they are cancelled or their deadline comes, and those in the ring of another
  * thread when they can, though the signal that this takes cannot be sent now: the user has as many pending
- * as it may (RLIMIT_SIGPENDING), or the program handles the queue's signal itself for a while.
+ * as it may (RLIMIT_SIGPENDING), the program handles the queue's signal itself for a while, or a filter lets
+ * through no way of sending one but the C library's.
  */
 #include "blocked.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 
 #define MS 1000000ull
@@ -16,7 +19,7 @@
 enum { OURS_MOST = 64, KINDS_MOST = 64 };
 
 /* What keeps the signal from being sent. */
-enum way { WAY_SOFT, WAY_HARD, WAY_HANDLED, WAYS };
+enum way { WAY_SOFT, WAY_HARD, WAY_HANDLED, WAY_REFUSED, WAYS };
 
 static int ours; /* a signal that the program blocks and lets pile up */
 static sigset_t ours_set;
@@ -69,6 +72,8 @@ static void begin(enum way way)
 		pile_up();
 	} else if (way == WAY_HANDLED) {
 		handle_queues(true);
+	} else if (way == WAY_REFUSED) {
+		deny_call(SYS_rt_tgsigqueueinfo, EPERM);
 	} else {
 		check_eq(getrlimit(RLIMIT_SIGPENDING, &none), 0);
 		none.rlim_cur = 0;
@@ -84,7 +89,7 @@ static void end(enum way way)
 		take_all();
 	} else if (way == WAY_HANDLED) {
 		handle_queues(false);
-	} else {
+	} else if (way == WAY_SOFT) {
 		/* as the program has set it */
 		check_eq(getrlimit(RLIMIT_SIGPENDING, &now), 0);
 		check_eq(now.rlim_cur, 0);
@@ -140,6 +145,42 @@ static void in_every_way(bool deadline, bool close)
 		check_child(calls_end, &setting);
 		progress();
 	}
+}
+
+/* A call that blocks the signal, which no signal can end, takes none that others need. */
+static int leaves_room(void *arg)
+{
+	struct asys_queue *q = open_queue();
+	struct timespec limit = { 1, 0 };
+	uint64_t all = UINT64_MAX;
+	struct pollfd set = { .events = POLLIN };
+	asys_id deaf, id;
+	int fd[2], lock[2];
+
+	(void)arg;
+	make_pipe(fd);
+	lock[0] = memory_file();
+	lock[1] = reopen(lock[0]);
+	check_eq(flock(lock[0], LOCK_EX), 0);
+	set.fd = fd[0];
+	deaf = submit(q, SYS_ppoll, &set, 1, &limit, &all, sizeof(all));
+	id = submit(q, SYS_flock, lock[1], LOCK_EX);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(5);
+	pile_up();
+	check_eq(asys_queue_cancel(q, deaf), 0);
+	check_eq(asys_queue_cancel(q, id), 0);
+	take_all();
+	check_eq(result_of(q, id), -ECANCELED);
+	check_one_of(result_of(q, deaf), 0, -ECANCELED);
+	asys_queue_close(q);
+	return 0;
+}
+
+static void test_leaves_room(void **state)
+{
+	(void)state;
+	check_child(leaves_room, NULL);
 }
 
 static void test_cancel(void **state)
@@ -263,8 +304,8 @@ static void test_summons_is_taken(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_cancel), contract(test_deadline),		contract(test_close),
-		contract(test_moved),  contract(test_summons_is_taken),
+		contract(test_cancel), contract(test_leaves_room), contract(test_deadline),
+		contract(test_close),  contract(test_moved),	   contract(test_summons_is_taken),
 	};
 
 	ours = SIGRTMIN + 5;
