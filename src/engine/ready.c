@@ -38,6 +38,7 @@
 #define EVENTS_AT_ONCE 64
 /* Between two looks at epoll by reap(): a wake-up costs more than this. */
 #define POLL_EVERY_NS 20000u
+#define NAP_NS 1000000u
 #define FD_LIMIT (1u << 26)
 
 struct watch {
@@ -405,6 +406,13 @@ static void ready_cancel(struct asys_queue *q, uint32_t i)
 	end(q, i, done ? done : -ECANCELED);
 }
 
+static uint64_t nap_from(uint64_t when_ns)
+{
+	uint64_t now = clock_now(), left = when_ns > now ? when_ns - now : 0;
+
+	return left < NAP_NS ? left : NAP_NS;
+}
+
 int ready_wait(struct asys_queue *q, uint64_t when_ns)
 {
 	struct pollfd pfd = { .fd = q->epoll_fd, .events = POLLIN };
@@ -419,6 +427,11 @@ int ready_wait(struct asys_queue *q, uint64_t when_ns)
 		arg[2] = ptr_word(&left);
 	}
 	got = raw_syscall(SYS_ppoll, arg);
+	/* At a limit of no descriptors at all, poll takes none either. */
+	if (unlikely(got == -EINVAL)) {
+		left = clock_timespec(nap_from(when_ns));
+		got = raw_call(SYS_ppoll, 0, 0, ptr_word(&left), 0);
+	}
 	return got > 0 ? 0 : got == 0 ? -ETIME : (int)got;
 }
 
