@@ -244,13 +244,14 @@ static struct context *look_for_moved(struct aio_ring *ring)
 
 struct context *context_enter(const void *ring)
 {
-	unsigned high;
+	/* A handler that interrupts this thread may come by here with another context. */
+	unsigned high, at = last;
 
 	if (!ring || !registry)
 		return NULL;
 	high = atomic_load_explicit(&registry->high, memory_order_acquire);
-	if (last < high && try_enter(&registry->places[last], ring))
-		return &registry->places[last];
+	if (at < high && try_enter(&registry->places[at], ring))
+		return &registry->places[at];
 	for (unsigned i = 0; i < high; i++) {
 		if (try_enter(&registry->places[i], ring)) {
 			last = i;

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 
 static int handled;
 
@@ -84,9 +85,58 @@ static void test_all_but_one(void **state)
 	with(on_signal, SIGRTMIN, SIGRTMAX, SIGRTMIN + 1);
 }
 
+/* A handler that interrupts a function of the library uses another context. */
+static struct {
+	io_context_t ctx;
+	struct iocb cb;
+	unsigned char mem[4096];
+	unsigned events;
+} own;
+
+static void use_own(int signal)
+{
+	struct iocb *list = &own.cb;
+	struct io_event event;
+
+	(void)signal;
+	if (io_submit(own.ctx, 1, &list) == 1)
+		own.events += io_getevents(own.ctx, 1, 1, &event, NULL) == 1 && event.obj == list;
+	handled++;
+}
+
+static void test_handler_uses_another(void **state)
+{
+	const struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
+	struct sigaction action = { .sa_handler = use_own, .sa_flags = SA_RESTART };
+	io_context_t ctx = setup(8);
+	int file = numbered_file(1, 0);
+	unsigned char mem[4096];
+	struct iocb cb;
+
+	(void)state;
+	own.ctx = setup(8);
+	handled = 0;
+	io_prep_pread(&own.cb, file, own.mem, 4096, 0);
+	io_prep_pread(&cb, file, mem, 4096, 0);
+	check_eq(result_now(own.ctx, &own.cb), 4096);
+	check_eq(sigaction(SIGALRM, &action, NULL), 0);
+	check_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+	for (unsigned k = iterations(100000); k; k--) {
+		check_eq(result_now(ctx, &cb), 4096);
+		if (k % 1000 == 0)
+			progress();
+	}
+	check_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+	check_eq(own.events, handled);
+	check_eq(io_destroy(own.ctx), 0);
+	check_eq(io_destroy(ctx), 0);
+	close(file);
+}
+
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { contract(test_one), contract(test_all_but_one) };
+	const struct CMUnitTest tests[] = { contract(test_one), contract(test_all_but_one),
+					    contract(test_handler_uses_another) };
 
 	return group(tests, argc, argv);
 }
