@@ -2,13 +2,13 @@
 /* What can be done at once without waiting is done at once. */
 #include "submit.h"
 
+#include "../common/look.h"
 #include "../common/stats.h"
 #include "size.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -155,7 +155,7 @@ bool stream_has_room(const struct request *r)
 	int pipe, filled, buffer;
 	socklen_t size = sizeof(buffer);
 
-	if (poll(&p, 1, 0) <= 0)
+	if (look(&p, 1) <= 0)
 		return false;
 	if (r->bytes <= PIPE_BUF || (p.revents & (POLLERR | POLLHUP)))
 		return true;
@@ -196,7 +196,7 @@ enum attempt attempt_poll(const struct request *r, int64_t *ret_result)
 	*ret_result = check_descriptor(r->fd);
 	if (*ret_result)
 		return ATTEMPT_FAIL;
-	if (poll(&p, 1, 0) > 0) {
+	if (look(&p, 1) > 0) {
 		*ret_result = (unsigned short)p.revents;
 		return ATTEMPT_DONE;
 	}

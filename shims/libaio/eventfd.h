@@ -17,16 +17,16 @@
 #ifndef LIBAIO_EVENTFD_H
 #define LIBAIO_EVENTFD_H
 
+#include "../common/look.h"
 #include "../common/stats.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define EVENTFD_WAYS (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
+#define EVENTFD_WAYS (LOOK_IN | LOOK_OUT)
 
 static inline bool eventfd_ready(int fd, short *ret_ready)
 {
@@ -34,7 +34,7 @@ static inline bool eventfd_ready(int fd, short *ret_ready)
 	struct stat st;
 
 	shim_count_made(1);
-	if (poll(&set, 1, 0) != 1 || !(set.revents & POLLOUT))
+	if (look(&set, 1) != 1 || !(set.revents & POLLOUT))
 		return false;
 	*ret_ready = set.revents;
 	if (!(set.revents & ~(POLLIN | POLLOUT)))

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define SECOND_NS 1000000000ull
+#define NAP_NS 1000000
 
 static int open_news(struct context *ctx)
 {
@@ -43,6 +44,10 @@ static int sleep_masked(struct context *ctx, uint64_t left, const sigset_t *mask
 	limit.tv_nsec = (long)(left % SECOND_NS);
 	pthread_mutex_unlock(&ctx->lock);
 	n = ppoll(fds, 2, left == UINT64_MAX ? NULL : &limit, mask);
+	if (n < 0 && errno == EINVAL) { /* the limit of descriptors is lower than two */
+		limit = (struct timespec){ 0, left < NAP_NS ? (long)left : NAP_NS };
+		n = ppoll(NULL, 0, &limit, mask);
+	}
 	if (n < 0)
 		n = errno == EINTR ? -EINTR : 0;
 	else if (fds[0].revents && read(ctx->news_fd, &count, sizeof(count)) < 0)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "polls.h"
 
+#include "../common/look.h"
 #include "../common/stats.h"
 #include "settle.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -113,7 +113,7 @@ static void end_ready(struct context *ctx, int fd)
 		struct pollfd p = { .fd = fd, .events = (short)op->request.buffer };
 
 		next = op->next;
-		if (waits_for(op, fd) && poll(&p, 1, 0) > 0)
+		if (waits_for(op, fd) && look(&p, 1) > 0)
 			operation_event(ctx, op, (unsigned short)p.revents);
 	}
 	context_tell(ctx);

@@ -14,12 +14,11 @@
  * That is a matter of moments, as some thread has them already. What takes longer than a copy does is not waited
  * for again: its file is slow, or somebody else was faster at the pipe and poll speaks of something else.
  */
+#include "../common/look.h"
 #include "getevents.h"
 #include "polls.h"
 #include "rent.h"
 #include "submit.h"
-
-#include <poll.h>
 
 #define PATIENCE_NS 1000000000ull
 #define BYTE_NS 10u /* more for each byte: the slowest copy to a file that is worth waiting for */
@@ -60,7 +59,7 @@ static bool stream_left(const struct context *ctx, uint64_t births)
 		fds[n] = (struct pollfd){ op->request.fd, op->request.write ? POLLOUT : POLLIN, 0 };
 		ops[n++] = op;
 	}
-	if (!n || poll(fds, n, 0) <= 0)
+	if (!n || look(fds, n) <= 0)
 		return false;
 	while (n--)
 		if (can_go_on(&ops[n]->request, fds[n].revents))
