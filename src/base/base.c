@@ -53,7 +53,8 @@ unsigned harmless_length(const char *text)
 }
 
 static _Thread_local char message[320] = "nothing failed";
-static _Thread_local int message_err; /* that it is about */
+static _Thread_local int message_err;	  /* that it is about */
+static _Thread_local int message_sending; /* the same, where its id is that */
 _Thread_local unsigned fail_unheard;
 
 __attribute__((format(printf, 2, 0))) static int fail_list(int err, const char *format,
@@ -62,6 +63,7 @@ __attribute__((format(printf, 2, 0))) static int fail_list(int err, const char *
 	if (fail_unheard)
 		return err;
 	message_err = err;
+	message_sending = 0;
 	vsnprintf(message, sizeof(message), format, args);
 	/* Values that it quotes must not change the terminal that shows it. */
 	for (char *c = message; *c;) {
@@ -89,9 +91,16 @@ int fail_again(int err, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	if (err != message_err)
+	if (err != message_sending)
 		fail_list(err, format, args);
 	va_end(args);
+	return err;
+}
+
+int fail_sending(int err)
+{
+	if (err == message_err)
+		message_sending = err;
 	return err;
 }
 

@@ -203,8 +203,11 @@ unsigned harmless_length(const char *text);
 /* Sets this thread's asys_message and returns `err`, so that a failure is one statement. */
 int fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same error comes back once more, by the id of what failed: if it was this thread's last failure, the
- * message stays, since it says why; else this one is set. */
+/* What could not be sent: its id is `err`. Returns that. */
+int fail_sending(int err);
+
+/* The same error comes back once more, by the id of what could not be sent: if that was this thread's last failure,
+ * the message stays, since it says why; else this one is set. */
 int fail_again(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The last failure came from a variable of the environment: the message says its name and value too. */

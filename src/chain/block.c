@@ -7,7 +7,7 @@
 
 static asys_id failed_id(int err)
 {
-	return (asys_id){ err };
+	return (asys_id){ fail_sending(err) };
 }
 
 /* What the BEGIN was told about its result is the END's to do. */

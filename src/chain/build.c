@@ -209,7 +209,7 @@ static asys_id named_id(const struct asys_chain *c, uint32_t index)
 
 static asys_id failed_id(int err)
 {
-	return (asys_id){ err };
+	return (asys_id){ fail_sending(err) };
 }
 
 /* What an id names; *ret_kind: ID_STEP or ID_NAMED. NIL after chain_fail. */

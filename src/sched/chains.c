@@ -131,7 +131,7 @@ ASYS_API asys_id asys_chain_send6(struct asys_queue *q, struct asys_chain *c,
 	int err = queue_enter(q);
 
 	if (unlikely(err))
-		return (asys_id){ err };
+		return (asys_id){ fail_sending(err) };
 	err = check_sending(c, params);
 	if (!err)
 		err = make_instance(c, &inst);

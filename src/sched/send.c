@@ -333,7 +333,7 @@ static asys_id refuse(struct asys_queue *q, uint32_t i, int err)
 {
 	depend_forget(q, i);
 	slot_release(&q->pool, i);
-	return (asys_id){ err };
+	return (asys_id){ fail_sending(err) };
 }
 
 /* Sending with dependencies, deadline or other modifiers. */
@@ -406,7 +406,7 @@ asys_id not_sent(struct asys_queue *q, int err)
 	if (next)
 		next_done(q, next);
 	q->user_said_by = 0;
-	return (asys_id){ err };
+	return (asys_id){ fail_sending(err) };
 }
 
 inline asys_id slot_sent(struct asys_queue *q, uint32_t i)
@@ -449,7 +449,7 @@ ASYS_API asys_id asys_send6(struct asys_queue *q, uint64_t head, uint64_t a0, ui
 	int err = queue_enter(q);
 
 	if (unlikely(err))
-		return (asys_id){ err };
+		return (asys_id){ fail_sending(err) };
 	err = check(q, nr, flags);
 	if (likely(!err))
 		i = slot_new(q, &err);
@@ -480,7 +480,7 @@ ASYS_API asys_id asys_send(struct asys_queue *q, const struct asys_call *call)
 	int err = queue_enter(q);
 
 	if (unlikely(err))
-		return (asys_id){ err };
+		return (asys_id){ fail_sending(err) };
 	err = check(q, call->nr, call->flags);
 	if (likely(!err))
 		i = slot_new(q, &err);

@@ -118,6 +118,11 @@ static void test_negative(void **state)
 	(void)state;
 	check_eq(asys_queue_wait(q, make_id(-ENOENT), NULL), -ENOENT);
 	check_eq(asys_queue_cancel(q, make_id(-ENOENT)), -ENOENT);
+	/* which is not what failed last in the same way */
+	check_eq(asys_queue_wait(q, make_id(-EINVAL), NULL), -EINVAL);
+	check_says(asys_message(), "asys_queue_wait: id -22 ");
+	check_eq(asys_queue_cancel(q, make_id(-EINVAL)), -EINVAL);
+	check_says(asys_message(), "asys_queue_cancel: id -22 ");
 	check_dependency(q, make_id(-EAGAIN), -EAGAIN);
 	check_dependency(q, make_id(-4095), -4095);
 	/* what sending gave, in a chain, as DESIGN.md draws it */
