@@ -199,7 +199,7 @@ __attribute__((constructor)) static void begin(void)
 
 	if (!to || !*to)
 		return;
-	shim_say_begin();
+	shim_say_begin(to);
 	shared = mmap(NULL, sizeof *figures, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	if (shared == MAP_FAILED || pthread_atfork(before_fork, in_parent, in_child)) {

@@ -210,9 +210,10 @@ static void put_lines(struct text *text, const struct report *report)
 static int spare = -1;
 static struct stat error_output;
 
-void shim_say_begin(void)
+/* What keeps it keeps also who reads it: a daemon's starter would wait for its end. */
+void shim_say_begin(const char *target)
 {
-	if (fstat(STDERR_FILENO, &error_output) == 0)
+	if (fstat(STDERR_FILENO, &error_output) == 0 && !strcmp(target, "-"))
 		spare = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, SPARE_FROM);
 }
 

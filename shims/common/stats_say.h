@@ -56,8 +56,8 @@ struct shim_figures {
 	_Atomic bool reported;	     /* by the process that is to */
 };
 
-/* Before main: remembers the standard error. */
-void shim_say_begin(void);
+/* Before main: remembers the standard error, and holds it if that is the target ("-"). */
+void shim_say_begin(const char *target);
 /*
  * Writes the figures to a file, or to the standard error for people if `target` is "-", and leaves 0 in
  * their place. Where nothing went through, nothing is written unless `always`.

@@ -259,6 +259,12 @@ class Programs(Folder):
         self.assertEqual(len(reports), 5)
         self.assertEqual(len({report["pid"] for report in reports[1:]}), 2)
 
+    def test_nothing_is_held_open(self):
+        """With FILE: who reads the standard error of a daemon's starter reads to its end."""
+        before = run("sh", "-c", "ls /proc/self/fd").stdout
+        done = run("--stats=" + self.path("stats"), "sh", "-c", "ls /proc/self/fd")
+        self.assertEqual(done.stdout, before)
+
     def test_lines_for_people(self):
         done = run("--stats", PROGRAM, self.path("file"), "5")
         self.assertEqual(done.returncode, 5)
