@@ -267,6 +267,7 @@ static void test_results(void **state)
 		}
 		progress();
 	}
+	check_eq(asys_queue_barrier(q), -EBADF); /* the quiet ones have ended too */
 	check_eq(asys_queue_pending(q), 0);
 	close(fd);
 	asys_queue_close(q);
