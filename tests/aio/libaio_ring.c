@@ -47,6 +47,7 @@ static void run_at(unsigned depth, int fd, bool by_ring, unsigned size)
 	uint64_t told = 0;
 
 	check(event >= 0);
+	memset(mem, 0, (size_t)DEPTH * 4096);
 	while (got < total) {
 		for (unsigned free = depth - (sent - got); free && sent < total; free--, sent++) {
 			struct iocb *p = &cb[sent % DEPTH];

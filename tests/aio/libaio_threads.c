@@ -166,7 +166,7 @@ static void test_eventfd(void **state)
 static void *submits_one(void *arg)
 {
 	struct job *job = arg;
-	unsigned char mem[4096];
+	unsigned char mem[4096] = { 0 };
 	struct iocb cb;
 
 	for (unsigned k = 0; k < job->each; k++) {
