@@ -163,6 +163,11 @@ static inline void full_fence(void)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
+static inline uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Zeroed memory that costs nothing until it is touched; NULL if there is none. */
 void *pages_alloc(size_t bytes);
 void pages_free(void *mem, size_t bytes);

@@ -37,11 +37,6 @@ struct owned {
 
 static struct owned owned[OWNED_MOST];
 
-static uint32_t least(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
 bool ring_is_foreign(const struct uring *u)
 {
 	return u->owned &&

@@ -21,11 +21,6 @@
 #define BURST_SHARED 8u /* while a thread takes a part: it must not wait for the next one */
 #define SHORT_BYTES 65536u /* what more take says nothing of the call's number */
 
-static inline uint32_t least(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
 /* `first` and those like it. */
 static uint32_t most_for(const struct asys_queue *q, const struct goal *goal,
 			 const struct asys_call *first, uint32_t most)
