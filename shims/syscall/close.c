@@ -5,16 +5,13 @@
  * glibc 2.34), the kernel.
  */
 #include "close.h"
+#include "next.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* Under names of their own: <unistd.h> has these functions in its own way, or not at all. */
-#define EXPORT(name) __asm__(name) __attribute__((visibility("default")))
 
 int close_seen(int fd) EXPORT("close");
 int dup2_seen(int from, int to) EXPORT("dup2");
@@ -83,13 +80,6 @@ static void find_libaio(void)
 	shim_let_go_now = (void (*)(unsigned, unsigned))(intptr_t)let_go;
 	shim_busy = busy;
 }
-
-#define FIND(name)                                                          \
-	do {                                                                \
-		void *found = dlsym(RTLD_NEXT, #name);                      \
-		if (found)                                                  \
-			next.name = (__typeof__(next.name))(intptr_t)found; \
-	} while (0)
 
 static __attribute__((constructor)) void find_all(void)
 {

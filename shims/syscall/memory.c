@@ -7,16 +7,13 @@
  * Like close.c, what comes next under these names is called, and the kernel until the constructor has run.
  */
 #include "memory.h"
+#include "next.h"
 
-#include <dlfcn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
-
-/* Under names of their own: <sys/mman.h> has these functions in its own way, or not at all. */
-#define EXPORT(name) __asm__(name) __attribute__((visibility("default")))
 
 int munmap_seen(void *address, size_t size) EXPORT("munmap");
 int mprotect_seen(void *address, size_t size, int how) EXPORT("mprotect");
@@ -101,13 +98,6 @@ static int kernel_shmdt(const void *address)
 {
 	return (int)syscall(SYS_shmdt, address);
 }
-
-#define FIND(name)                                                          \
-	do {                                                                \
-		void *found = dlsym(RTLD_NEXT, #name);                      \
-		if (found)                                                  \
-			next.name = (__typeof__(next.name))(intptr_t)found; \
-	} while (0)
 
 /* The C library knows where the end is; an allocator may ask before the constructor has run. */
 static int first_brk(void *end);
