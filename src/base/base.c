@@ -112,6 +112,20 @@ int fail_naming(int err, const char *variable, const char *value, const char *hi
 	return fail(err, "%s=%.40s: %s; %s", variable, value, why, hint);
 }
 
+const char *descriptor_advice(int err)
+{
+	switch (err) {
+	case -EMFILE:
+		return "raise the limit of open files (ulimit -n)";
+	case -ENFILE:
+		return "raise the machine's limit of open files (fs.file-max)";
+	case -ENOSPC:
+		return "raise the user's limit of watches (fs.epoll.max_user_watches)";
+	default:
+		return "free memory, or raise the control group's limit (memory.max)";
+	}
+}
+
 int fail_interrupted(const char *function)
 {
 	return fail(-EINTR,

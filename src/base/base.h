@@ -218,6 +218,9 @@ int fail_again(int err, const char *format, ...) __attribute__((format(printf, 2
 /* The last failure came from a variable of the environment: the message says its name and value too. */
 int fail_naming(int err, const char *variable, const char *value, const char *hint);
 
+/* For people: what to do where a descriptor cannot be made or watched, by the reason. */
+const char *descriptor_advice(int err);
+
 /* A wait that a signal handler, or a stop and continue, has ended. */
 int fail_interrupted(const char *function);
 

@@ -82,8 +82,10 @@ static const char *why_refused(int err)
 		       "the "
 		       "control group";
 	case -EMFILE:
-	case -ENFILE:
 		return "no descriptor left for a ring: raise the limit of open files (ulimit -n)";
+	case -ENFILE:
+		return "no descriptor left for a ring: raise the machine's limit of open files "
+		       "(fs.file-max)";
 	default:
 		return "io_uring_setup failed in an unexpected way: strace shows the call";
 	}

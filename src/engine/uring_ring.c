@@ -401,10 +401,8 @@ int uring_watch(struct asys_queue *q)
 	if (u->news_fd < 0)
 		u->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (u->news_fd < 0)
-		return fail(-errno,
-			    "no descriptor to wait for the ring with (%s): raise the limit "
-			    "of open files (ulimit -n)",
-			    strerror(errno));
+		return fail(-errno, "no descriptor to wait for the ring with (%s): %s",
+			    strerror(errno), descriptor_advice(-errno));
 	err = io_uring_register_eventfd(&u->ring, u->news_fd);
 	if (!err)
 		err = io_uring_cq_eventfd_toggle(&u->ring, false);

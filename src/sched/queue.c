@@ -275,21 +275,6 @@ int queue_enter_child(void)
 		    "this queue belongs to the parent process: the child must open its own");
 }
 
-/* What to do where a descriptor cannot be made or watched. */
-static const char *descriptor_advice(int err)
-{
-	switch (err) {
-	case -EMFILE:
-		return "raise the limit of open files (ulimit -n)";
-	case -ENFILE:
-		return "raise the machine's limit of open files (fs.file-max)";
-	case -ENOSPC:
-		return "raise the user's limit of watches (fs.epoll.max_user_watches)";
-	default:
-		return "free memory, or raise the control group's limit (memory.max)";
-	}
-}
-
 /* An epoll set with an eventfd in it. */
 static int make_pair(int *ret_epoll, int *ret_event)
 {
