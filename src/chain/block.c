@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static asys_id failed_id(int err)
-{
-	return (asys_id){ fail_sending(err) };
-}
-
 /* What the BEGIN was told about its result is the END's to do. */
 #define FLAGS_OF_END (STEP_REPORT | STEP_STORE | STEP_MAY_FAIL)
 

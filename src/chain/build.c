@@ -207,11 +207,6 @@ static asys_id named_id(const struct asys_chain *c, uint32_t index)
 				    (uint64_t)ID_NAMED << ID_KIND_SHIFT | index) };
 }
 
-static asys_id failed_id(int err)
-{
-	return (asys_id){ fail_sending(err) };
-}
-
 /* What an id names; *ret_kind: ID_STEP or ID_NAMED. NIL after chain_fail. */
 static uint32_t index_of_id(struct asys_chain *c, asys_id id, unsigned *ret_kind)
 {

@@ -154,6 +154,13 @@ void *array_add(void *array, size_t size);
 /* Notes the first error of building; returns `err`. The message names `step` (its index). */
 int chain_fail(struct asys_chain *c, int err, uint32_t step, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* The id of a step that could not be added. */
+static inline asys_id failed_id(int err)
+{
+	return (asys_id){ fail_sending(err) };
+}
+
 /* "step 7 (write, "copy")" into `text`. */
 void step_name(const struct asys_chain *c, uint32_t k, char *text, size_t size);
 asys_id step_id(const struct asys_chain *c, uint32_t step);
