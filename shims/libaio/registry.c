@@ -67,6 +67,8 @@ static void child_closes(void)
 		asys_queue_close(atomic_exchange(&queues[i], NULL));
 }
 
+/* And looks at the kernel, which takes milliseconds once: contexts open a queue with the first operation that needs
+ * one, in io_submit, which is to take microseconds. */
 static void map_registry(void)
 {
 	void *mem = mmap(NULL, sizeof(*registry), PROT_READ | PROT_WRITE,
@@ -76,6 +78,7 @@ static void map_registry(void)
 		return;
 	madvise(mem, sizeof(*registry), MADV_WIPEONFORK);
 	pthread_atfork(NULL, NULL, child_closes);
+	asys_probe();
 	registry = mem;
 }
 
