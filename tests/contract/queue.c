@@ -245,17 +245,22 @@ static void test_quiet(void **state)
 static void test_quiet_as_argument(void **state)
 {
 	struct asys_queue *q = open_queue();
-	int fd = memory_file();
+	int fd = memory_file(), pipe[2];
 	asys_id end, copy;
+	char bytes[8];
 
 	(void)state;
+	make_pipe(pipe);
 	/* A quiet call may still be named by one that was sent while it was in flight. */
-	end = submit(asys_quiet(q), SYS_lseek, fd, 123, SEEK_SET);
+	end = submit(asys_quiet(q), SYS_read, pipe[0], bytes, sizeof(bytes));
 	copy = submit_refs(q, SYS_lseek, ASYS_CALL_REF(1), fd, end.value, SEEK_SET);
-	check_eq(result_of(q, copy), 123);
+	check_eq(write(pipe[1], "12345", 5), 5);
+	check_eq(result_of(q, copy), 5);
 	check_eq(asys_queue_pending(q), 0);
 	asys_queue_close(q);
 	close(fd);
+	close(pipe[0]);
+	close(pipe[1]);
 }
 
 /* Until the queue is driven, which is nobody's but the client's to do. */
