@@ -113,7 +113,7 @@ int depend_on(struct asys_queue *q, uint32_t i, int64_t id, enum edge_kind kind)
 	/* Its own id was guessed: there was no such call when it was sent. */
 	if (j == NIL || j == i) {
 		err = j == i ? -ESTALE : slot_find_error(&q->pool, id);
-		kept = err == -ESTALE ? backlog_find(q, id) : NULL;
+		kept = err == -ESTALE ? backlog_find(&q->backlog, id) : NULL;
 		if (kept)
 			meet(slot, kind, kept->result);
 		else

@@ -63,7 +63,7 @@ static int cancel_locked(struct asys_queue *q, asys_id id)
 	const struct slot *slot;
 
 	if (i == NIL)
-		return backlog_find(q, id.value) ?
+		return backlog_find(&q->backlog, id.value) ?
 			       fail_ended(id) :
 			       slot_find_fail(&q->pool, id.value, "asys_queue_cancel");
 	slot = slot_at(q, i);

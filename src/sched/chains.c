@@ -330,7 +330,7 @@ static bool report(struct asys_queue *q, struct instance *inst, uint32_t k)
 					  inst->step[k].result,
 					  inst->chain->steps.at[k].user };
 
-	if (backlog_add(q, &event))
+	if (event_add(q, &event))
 		return true;
 	chain_unget_report(inst, k);
 	return false;
@@ -514,7 +514,7 @@ static void report_all(struct asys_queue *q, const struct instance *inst)
 						  c->steps.at[k].user };
 
 		if (c->steps.at[k].flags & STEP_REPORT)
-			backlog_add(q, &event);
+			event_add(q, &event);
 	}
 }
 

@@ -8,79 +8,43 @@
 #define INLINE_AT_ONCE 16
 #define START_ROUNDS 4u
 
-static bool backlog_grow(struct backlog *b)
-{
-	size_t room = b->room ? 2 * b->room : 256;
-	struct asys_event *events = malloc(room * sizeof(*events));
-
-	if (!events)
-		return false;
-	for (size_t k = 0; k < b->count; k++)
-		events[k] = b->events[(b->head + k) & (b->room - 1)];
-	free(b->events);
-	b->events = events;
-	b->head = 0;
-	b->room = room;
-	return true;
-}
-
 static struct asys_event slot_event(const struct slot *slot)
 {
 	return (struct asys_event){ { slot->id }, slot->result, slot->call.user };
 }
 
-bool backlog_keep(struct asys_queue *q)
+bool events_keep(struct asys_queue *q)
 {
-	struct backlog *b = &q->backlog;
-
 	for (unsigned n = 0; n < KEEP_AT_ONCE && q->ended.head != NIL; n++) {
-		uint32_t i;
+		uint32_t i = q->ended.head;
+		struct asys_event event = slot_event(slot_at(q, i));
 
-		if (b->count == b->room && !backlog_grow(b))
+		if (!backlog_add(&q->backlog, &event))
 			return n != 0;
-		i = list_pop(&q->ended, q->pool.slots);
-		b->events[(b->head + b->count++) & (b->room - 1)] = slot_event(slot_at(q, i));
+		list_pop(&q->ended, q->pool.slots);
 		slot_release(&q->pool, i);
 		q->stats.overflow++;
 	}
 	return true;
 }
 
-bool backlog_add(struct asys_queue *q, const struct asys_event *event)
+bool event_add(struct asys_queue *q, const struct asys_event *event)
 {
-	struct backlog *b = &q->backlog;
-
-	if (b->count == b->room && !backlog_grow(b))
+	if (!backlog_add(&q->backlog, event))
 		return false;
-	b->events[(b->head + b->count++) & (b->room - 1)] = *event;
 	q->nended++;
 	q->news = true;
 	return true;
 }
 
-const struct asys_event *backlog_find(const struct asys_queue *q, int64_t id)
-{
-	const struct backlog *b = &q->backlog;
-
-	for (size_t k = b->count; k--;) {
-		const struct asys_event *event = &b->events[(b->head + k) & (b->room - 1)];
-
-		if (event->id.value == id)
-			return event;
-	}
-	return NULL;
-}
-
 /* Those kept aside are the oldest. nended > 0. */
 static void take(struct asys_queue *q, struct asys_event *ret_event)
 {
-	struct backlog *b = &q->backlog;
 	uint32_t i;
 
 	q->nended--;
-	if (unlikely(b->count)) {
-		*ret_event = b->events[b->head++ & (b->room - 1)];
-		b->count--;
+	if (unlikely(q->backlog.count)) {
+		backlog_take_first(&q->backlog, ret_event);
 		return;
 	}
 	i = list_pop(&q->ended, q->pool.slots);
@@ -200,23 +164,11 @@ ASYS_API int asys_queue_get_many(struct asys_queue *q, struct asys_event *ret_ev
 	return n || err != -EINTR ? (int)n : fail_interrupted("asys_queue_get_many");
 }
 
-/* The event of one call, out of the middle of those kept aside. */
-static bool backlog_take(struct asys_queue *q, int64_t id, struct asys_event *ret_event)
+/* The event of one call, which is kept aside; false: it is not. */
+static bool take_kept(struct asys_queue *q, int64_t id, struct asys_event *ret_event)
 {
-	struct backlog *b = &q->backlog;
-	size_t k = b->count;
-
-	/* The last one: a sending's reports have its id too. */
-	while (k && b->events[(b->head + k - 1) & (b->room - 1)].id.value != id)
-		k--;
-	if (!k--)
+	if (!backlog_take(&q->backlog, id, ret_event))
 		return false;
-	*ret_event = b->events[(b->head + k) & (b->room - 1)];
-	for (; k; k--)
-		b->events[(b->head + k) & (b->room - 1)] =
-			b->events[(b->head + k - 1) & (b->room - 1)];
-	b->head++;
-	b->count--;
 	q->nended--;
 	return true;
 }
@@ -275,7 +227,7 @@ static int wait_long(struct asys_queue *q, uint32_t i, asys_id id, struct asys_e
 			return slot_find_fail(&q->pool, id.value, "asys_queue_wait");
 	}
 	if (slot->id != id.value || slot->state == SLOT_FREE)
-		return backlog_take(q, id.value, ret_event) ?
+		return take_kept(q, id.value, ret_event) ?
 			       0 :
 			       slot_find_fail(&q->pool, id.value, "asys_queue_wait");
 	list_remove(&q->ended, q->pool.slots, i);
@@ -298,7 +250,7 @@ ASYS_API int asys_queue_wait(struct asys_queue *q, asys_id id, struct asys_event
 	i = slot_find(&q->pool, id.value);
 	if (unlikely(i == NIL)) {
 		if (slot_find_error(&q->pool, id.value) != -ESTALE ||
-		    !backlog_take(q, id.value, ret_event))
+		    !take_kept(q, id.value, ret_event))
 			err = slot_find_fail(&q->pool, id.value, "asys_queue_wait");
 	} else if (!run_first(q, i, ret_event)) {
 		err = wait_long(q, i, id, ret_event);

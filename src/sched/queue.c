@@ -204,7 +204,7 @@ static void free_queue(struct asys_queue *q, bool child)
 	rescue_close(q);
 	next_calls_free(q);
 	free(q->timers.slots);
-	free(q->backlog.events);
+	backlog_free(&q->backlog);
 	if (!child)
 		pthread_mutex_destroy(&q->lock);
 	free(q);

@@ -11,6 +11,7 @@
 #define SCHED_QUEUE_H
 
 #include "base/stopwatch.h"
+#include "call/backlog.h"
 #include "call/slot.h"
 #include "chain/depend.h"
 #include "engine/engine.h"
@@ -32,12 +33,6 @@ enum route {
 	ROUTE_READY,
 	ROUTE_URING,
 	ROUTE_BY_CALL, /* by its words */
-};
-
-/* Events whose slots were needed for new calls; FIFO. */
-struct backlog {
-	struct asys_event *events;
-	size_t head, count, room;
 };
 
 struct timer_heap {
@@ -326,9 +321,5 @@ uint64_t *slot_user(struct slot *slot);
 void make_ready(struct asys_queue *q, uint32_t i); /* dependencies are met: put on its list */
 
 #define COST_EVERY 64u /* runs of which one is timed */
-
-/* get.c */
-/* The event of a call that is kept aside: its slot is gone, its id still holds. NULL: not there. */
-const struct asys_event *backlog_find(const struct asys_queue *q, int64_t id);
 
 #endif

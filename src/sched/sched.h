@@ -295,7 +295,7 @@ bool slot_asked_to_end(const struct slot *slot); /* a call or a sending */
 uint64_t chain_work_ns(const struct asys_queue *q, const struct slot *slot);
 
 /* get.c: an event that no slot stands for; false: no memory. */
-bool backlog_add(struct asys_queue *q, const struct asys_event *event);
+bool event_add(struct asys_queue *q, const struct asys_event *event);
 
 /* cancel.c */
 int timer_add(struct asys_queue *q, uint32_t i); /* 0 or -ENOMEM */
@@ -305,7 +305,7 @@ void timers_run(struct asys_queue *q);
 void cancel_slot(struct asys_queue *q, uint32_t i);
 
 /* get.c */
-bool backlog_keep(struct asys_queue *q); /* frees slots of ended calls; false: no memory */
+bool events_keep(struct asys_queue *q); /* frees slots of ended calls; false: no memory */
 
 /* driver.c */
 int driver_start(struct asys_queue *q);

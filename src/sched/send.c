@@ -274,7 +274,7 @@ static uint32_t alloc_helping(struct asys_queue *q, int *ret_err)
 	}
 	while ((i = take_slot(q)) == NIL) {
 		if (q->ended.head != NIL) {
-			if (!backlog_keep(q)) {
+			if (!events_keep(q)) {
 				*ret_err = fail(-ENOMEM,
 						"the queue is full, and there is no memory to keep "
 						"events aside: get events, then send again");

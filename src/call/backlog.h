@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events whose slots were needed for new calls: a FIFO that grows.
+ *
+ * Its owner (the client, see slot.h) alone touches it. An event that is in it has no slot any more, but its id
+ * still holds for whoever waits on that call.
+ */
+#ifndef CALL_BACKLOG_H
+#define CALL_BACKLOG_H
+
+#include <asys/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Zeroed: empty. */
+struct backlog {
+	struct asys_event *events;
+	size_t head, count, room; /* room: a power of two */
+};
+
+/* Last in the row; false: no memory. */
+bool backlog_add(struct backlog *b, const struct asys_event *event);
+/* The oldest. There is one. */
+void backlog_take_first(struct backlog *b, struct asys_event *ret_event);
+/* The event of the call `id`, the last of several: what a sending reports has its id too. NULL: not there. Valid until
+ * the next change. */
+const struct asys_event *backlog_find(const struct backlog *b, int64_t id);
+/* The same one, out of the middle. False: not there. */
+bool backlog_take(struct backlog *b, int64_t id, struct asys_event *ret_event);
+void backlog_free(struct backlog *b);
+
+#endif
