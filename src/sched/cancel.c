@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Cancel, and deadlines: a binary heap of slots by time. */
+/* Cancel, and deadlines. */
 #include "sched/sched.h"
-#include <stdlib.h>
 
 static const struct engine *engine_of_slot(const struct slot *slot)
 {
@@ -106,80 +105,24 @@ ASYS_API int asys_queue_cancel_all(struct asys_queue *q)
 	return n;
 }
 
-static uint64_t when_at(const struct asys_queue *q, uint32_t k)
-{
-	return q->pool.slots[q->timers.slots[k]].deadline;
-}
-
-static void place(struct asys_queue *q, uint32_t k, uint32_t i)
-{
-	q->timers.slots[k] = i;
-	slot_at(q, i)->timer = k + 1;
-}
-
-static void sift_up(struct asys_queue *q, uint32_t k)
-{
-	uint32_t i = q->timers.slots[k];
-
-	while (k && slot_at(q, i)->deadline < when_at(q, (k - 1) / 2)) {
-		place(q, k, q->timers.slots[(k - 1) / 2]);
-		k = (k - 1) / 2;
-	}
-	place(q, k, i);
-}
-
-static void sift_down(struct asys_queue *q, uint32_t k)
-{
-	uint32_t i = q->timers.slots[k], child;
-
-	while ((child = 2 * k + 1) < q->timers.count) {
-		if (child + 1 < q->timers.count && when_at(q, child + 1) < when_at(q, child))
-			child++;
-		if (slot_at(q, i)->deadline <= when_at(q, child))
-			break;
-		place(q, k, q->timers.slots[child]);
-		k = child;
-	}
-	place(q, k, i);
-}
-
 int timer_add(struct asys_queue *q, uint32_t i)
 {
-	struct timer_heap *h = &q->timers;
+	int err = timer_heap_add(&q->timers, q->pool.slots, i);
 
-	if (h->count == h->room) {
-		uint32_t room = h->room ? 2 * h->room : 64;
-		uint32_t *slots = realloc(h->slots, room * sizeof(*slots));
-
-		if (!slots)
-			return fail(-ENOMEM, "no memory for %u deadlines", room);
-		h->slots = slots;
-		h->room = room;
-	}
-	h->slots[h->count++] = i;
-	sift_up(q, h->count - 1);
 	/* Who sleeps for all of a shared queue knows a later time only. */
-	if (slot_at(q, i)->timer == 1 && queue_shared(q))
+	if (!err && slot_at(q, i)->timer == 1 && queue_shared(q))
 		poke_sleeper(q);
-	return 0;
+	return err;
 }
 
 void timer_remove(struct asys_queue *q, uint32_t i)
 {
-	struct timer_heap *h = &q->timers;
-	uint32_t k = slot_at(q, i)->timer - 1, last = h->slots[--h->count];
-
-	slot_at(q, i)->timer = 0;
-	if (last == i)
-		return;
-	place(q, k, last);
-	sift_up(q, k);
-	sift_down(q, slot_at(q, last)->timer - 1);
+	timer_heap_remove(&q->timers, q->pool.slots, i);
 }
 
 uint64_t timers_next(const struct asys_queue *q)
 {
-	return q->timers.count ? when_at(q, 0) : UINT64_MAX;
+	return timer_heap_next(&q->timers, q->pool.slots);
 }
 
 static void time_out(struct asys_queue *q, uint32_t i)
@@ -206,7 +149,7 @@ void timers_run(struct asys_queue *q)
 {
 	uint64_t now = clock_now();
 
-	while (q->timers.count && when_at(q, 0) <= now) {
+	while (timers_next(q) <= now) {
 		uint32_t i = q->timers.slots[0];
 		struct slot *slot = slot_at(q, i);
 

@@ -203,7 +203,7 @@ static void free_queue(struct asys_queue *q, bool child)
 	slot_pool_free(&q->pool);
 	rescue_close(q);
 	next_calls_free(q);
-	free(q->timers.slots);
+	timer_heap_free(&q->timers);
 	backlog_free(&q->backlog);
 	if (!child)
 		pthread_mutex_destroy(&q->lock);

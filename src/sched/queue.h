@@ -13,6 +13,7 @@
 #include "base/stopwatch.h"
 #include "call/backlog.h"
 #include "call/slot.h"
+#include "call/timer.h"
 #include "chain/depend.h"
 #include "engine/engine.h"
 #include "ring/bell.h"
@@ -35,12 +36,6 @@ enum route {
 	ROUTE_BY_CALL, /* by its words */
 };
 
-struct timer_heap {
-	uint32_t *slots;
-	uint32_t count, room;
-};
-
-/* Quick calls in the ring, see batch.c. */
 /* Home calls that wait for their sender, and whoever polls the queue's descriptor: loop.c, U4. */
 struct home {
 	bool news;		/* one more since that was looked at */
@@ -49,6 +44,7 @@ struct home {
 	uint64_t pause_ns;	/* how far from one time to the next */
 };
 
+/* Quick calls in the ring, see batch.c. */
 struct batch {
 	uint32_t missed; /* calls that a ring would have taken, until there is one */
 	uint32_t rest;	 /* calls that still go by until the next batch */
