@@ -23,7 +23,7 @@ void cancel_slot(struct asys_queue *q, uint32_t i)
 	switch ((enum slot_state)slot->state) {
 	case SLOT_WAITING:
 		q->nwaiting--;
-		depend_forget(q, i);
+		edges_forget(&q->edges, &q->pool, i);
 		__atomic_fetch_or(&slot->call.flags, SLOT_CANCEL, __ATOMIC_RELAXED);
 		end(q, i, -ECANCELED);
 		break;

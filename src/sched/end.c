@@ -26,6 +26,16 @@ static bool hold_back(struct asys_queue *q, uint32_t i, int64_t result)
 	return true;
 }
 
+static void release_dependents(struct asys_queue *q, uint32_t i, int64_t result)
+{
+	uint32_t next;
+
+	while ((next = edges_meet(&q->edges, &q->pool, i, result)) != NIL) {
+		q->nwaiting--;
+		make_ready(q, next);
+	}
+}
+
 void end(struct asys_queue *q, uint32_t i, int64_t result)
 {
 	struct slot *slot = slot_at(q, i);
@@ -55,7 +65,7 @@ void end(struct asys_queue *q, uint32_t i, int64_t result)
 	q->stats.by_engine[slot->engine]++;
 	q->news = true;
 	if (unlikely(slot->edges))
-		depend_release(q, i, result);
+		release_dependents(q, i, result);
 	if (unlikely(slot->call.flags & ASYS_CALL_QUIET) && !failed) {
 		slot_release(&q->pool, i);
 		return;

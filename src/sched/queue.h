@@ -12,9 +12,9 @@
 
 #include "base/stopwatch.h"
 #include "call/backlog.h"
+#include "call/edge.h"
 #include "call/slot.h"
 #include "call/timer.h"
-#include "chain/depend.h"
 #include "engine/engine.h"
 #include "ring/bell.h"
 #include "sched/share.h"

@@ -302,6 +302,11 @@ static int no_memory_for_next(void)
 		    "it was not sent");
 }
 
+static int wait_for(struct asys_queue *q, uint32_t i, int64_t id, enum edge_kind kind)
+{
+	return edge_add(&q->edges, &q->pool, &q->backlog, i, id, kind);
+}
+
 /* Applies what was said about the next call, and resolves its references. */
 static int add_dependencies(struct asys_queue *q, uint32_t i, struct next_call *next)
 {
@@ -310,12 +315,12 @@ static int add_dependencies(struct asys_queue *q, uint32_t i, struct next_call *
 
 	for (unsigned k = 0; k < 6 && !err; k++)
 		if (slot->call.flags & ASYS_CALL_REF(k))
-			err = depend_on(q, i, (int64_t)slot->call.arg[k],
-					(enum edge_kind)(EDGE_ARG0 + k));
+			err = wait_for(q, i, (int64_t)slot->call.arg[k],
+				       (enum edge_kind)(EDGE_ARG0 + k));
 	if (!next || err)
 		return err;
 	for (uint32_t k = 0; k < next->count && !err; k++)
-		err = depend_on(q, i, next->after[k].id, next->after[k].kind);
+		err = wait_for(q, i, next->after[k].id, next->after[k].kind);
 	return err ? err : next->error ? no_memory_for_next() : 0;
 }
 
@@ -331,7 +336,7 @@ static void apply_next(struct slot *slot, const struct next_call *next)
 
 static asys_id refuse(struct asys_queue *q, uint32_t i, int err)
 {
-	depend_forget(q, i);
+	edges_forget(&q->edges, &q->pool, i);
 	slot_release(&q->pool, i);
 	return (asys_id){ fail_sending(err) };
 }

@@ -8,12 +8,11 @@
  * So it can be taken out at once from either end: when the one is over, or when the other gives up
  * waiting. An edge never outlives either of its calls.
  */
-#ifndef CHAIN_DEPEND_H
-#define CHAIN_DEPEND_H
+#ifndef CALL_EDGE_H
+#define CALL_EDGE_H
 
+#include "call/backlog.h"
 #include "call/slot.h"
-
-struct asys_queue;
 
 enum edge_kind {
 	EDGE_ARG0 = 0, /* ..5: the result becomes that argument; a failure is inherited */
@@ -44,16 +43,19 @@ int edge_pool_init(struct edge_pool *pool, uint32_t depth);
 void edge_pool_free(struct edge_pool *pool);
 
 /*
- * Makes slot `i` wait for the call named `id`, or takes its result at once if that has ended. What
- * is wrong with the id dooms the slot. 0 or -ENOMEM.
+ * Makes slot `i` wait for the call named `id`, or takes its result at once if that has ended (it may be in the
+ * backlog by now). What is wrong with the id dooms the slot. 0, or -ENOMEM with message.
  */
-int depend_on(struct asys_queue *q, uint32_t i, int64_t id, enum edge_kind kind);
+int edge_add(struct edge_pool *edges, struct slot_pool *pool, const struct backlog *backlog,
+	     uint32_t i, int64_t id, enum edge_kind kind);
 
 /* Slot `i`, which may still wait for others, does so no longer. */
-void depend_forget(struct asys_queue *q, uint32_t i);
+void edges_forget(struct edge_pool *edges, struct slot_pool *pool, uint32_t i);
 
-/* Slot `i` has ended with `result`: meets the dependencies on it; calls ready for nothing else
- * become ready. */
-void depend_release(struct asys_queue *q, uint32_t i, int64_t result);
+/*
+ * Slot `i` has ended with `result`: meets the dependencies on it, up to the first call that waits for nothing else.
+ * Returns that one, or NIL once there are no more: to be called again until then.
+ */
+uint32_t edges_meet(struct edge_pool *edges, struct slot_pool *pool, uint32_t i, int64_t result);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "chain/depend.h"
+#include "call/edge.h"
 
-#include "sched/queue.h"
 #include <string.h>
 #include <sys/mman.h>
 
@@ -43,10 +42,10 @@ static uint32_t edge_alloc(struct edge_pool *pool)
 }
 
 /* Last in both lists, so that dependents become ready as they were sent. */
-static void edge_link(struct asys_queue *q, uint32_t e)
+static void edge_link(struct edge_pool *pool, struct slot *slots, uint32_t e)
 {
-	struct edge *edges = q->edges.edges, *edge = &edges[e];
-	uint32_t *from = &slot_at(q, edge->on)->edges, *to = &slot_at(q, edge->slot)->aux;
+	struct edge *edges = pool->edges, *edge = &edges[e];
+	uint32_t *from = &slots[edge->on].edges, *to = &slots[edge->slot].aux;
 
 	if (!*from)
 		*from = edge->prev = e;
@@ -61,10 +60,10 @@ static void edge_link(struct asys_queue *q, uint32_t e)
 }
 
 /* Out of both lists, and free. */
-static void edge_free(struct asys_queue *q, uint32_t e)
+static void edge_free(struct edge_pool *pool, struct slot *slots, uint32_t e)
 {
-	struct edge *edges = q->edges.edges, *edge = &edges[e];
-	uint32_t *from = &slot_at(q, edge->on)->edges, *to = &slot_at(q, edge->slot)->aux;
+	struct edge *edges = pool->edges, *edge = &edges[e];
+	uint32_t *from = &slots[edge->on].edges, *to = &slots[edge->slot].aux;
 
 	if (*from == e)
 		*from = edge->next == e ? 0 : edge->next;
@@ -74,8 +73,8 @@ static void edge_free(struct asys_queue *q, uint32_t e)
 	edges[edge->next].prev = edge->prev;
 	edges[edge->to_prev].to_next = edge->to_next;
 	edges[edge->to_next].to_prev = edge->to_prev;
-	edge->next = q->edges.free;
-	q->edges.free = e;
+	edge->next = pool->free;
+	pool->free = e;
 }
 
 /* What the end of a call means to one that waits for it. */
@@ -103,62 +102,61 @@ static void doom(struct slot *slot, int err)
 	slot->doomed = 1;
 }
 
-int depend_on(struct asys_queue *q, uint32_t i, int64_t id, enum edge_kind kind)
+int edge_add(struct edge_pool *edges, struct slot_pool *pool, const struct backlog *backlog,
+	     uint32_t i, int64_t id, enum edge_kind kind)
 {
-	struct slot *slot = slot_at(q, i), *on;
+	struct slot *slot = &pool->slots[i];
 	const struct asys_event *kept;
-	uint32_t j = slot_find(&q->pool, id), e;
+	uint32_t j = slot_find(pool, id), e;
 	int err;
 
 	/* Its own id was guessed: there was no such call when it was sent. */
 	if (j == NIL || j == i) {
-		err = j == i ? -ESTALE : slot_find_error(&q->pool, id);
-		kept = err == -ESTALE ? backlog_find(&q->backlog, id) : NULL;
+		err = j == i ? -ESTALE : slot_find_error(pool, id);
+		kept = err == -ESTALE ? backlog_find(backlog, id) : NULL;
 		if (kept)
 			meet(slot, kind, kept->result);
 		else
 			doom(slot, err);
 		return 0;
 	}
-	on = slot_at(q, j);
-	if (on->state == SLOT_ENDED) {
-		meet(slot, kind, on->result);
+	if (pool->slots[j].state == SLOT_ENDED) {
+		meet(slot, kind, pool->slots[j].result);
 		return 0;
 	}
-	e = edge_alloc(&q->edges);
+	e = edge_alloc(edges);
 	if (!e)
 		return fail(-ENOMEM,
 			    "more than %u dependencies wait at once: get events first or "
 			    "open the queue with a larger depth",
-			    q->edges.room - 1);
-	q->edges.edges[e] = (struct edge){ .on = j, .slot = i, .kind = kind };
-	edge_link(q, e);
+			    edges->room - 1);
+	edges->edges[e] = (struct edge){ .on = j, .slot = i, .kind = kind };
+	edge_link(edges, pool->slots, e);
 	slot->pending++;
 	return 0;
 }
 
-void depend_forget(struct asys_queue *q, uint32_t i)
+void edges_forget(struct edge_pool *edges, struct slot_pool *pool, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = &pool->slots[i];
 
 	while (slot->aux)
-		edge_free(q, slot->aux);
+		edge_free(edges, pool->slots, slot->aux);
 	slot->pending = 0;
 }
 
-void depend_release(struct asys_queue *q, uint32_t i, int64_t result)
+uint32_t edges_meet(struct edge_pool *edges, struct slot_pool *pool, uint32_t i, int64_t result)
 {
-	struct slot *on = slot_at(q, i);
+	struct slot *on = &pool->slots[i];
 
 	while (on->edges) {
-		struct edge edge = q->edges.edges[on->edges];
-		struct slot *slot = slot_at(q, edge.slot);
+		struct edge edge = edges->edges[on->edges];
+		struct slot *slot = &pool->slots[edge.slot];
 
-		edge_free(q, on->edges);
+		edge_free(edges, pool->slots, on->edges);
 		meet(slot, (enum edge_kind)edge.kind, result);
-		if (--slot->pending == 0) {
-			q->nwaiting--;
-			make_ready(q, edge.slot);
-		}
+		if (--slot->pending == 0)
+			return edge.slot;
 	}
+	return NIL;
 }
