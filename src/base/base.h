@@ -93,22 +93,6 @@ static inline bool is_error(int64_t result)
 	return (uint64_t)result >= (uint64_t)-4095;
 }
 
-/* The call opens a file by name. */
-static inline bool nr_opens(uint64_t nr)
-{
-	switch (nr) {
-#ifdef SYS_open
-	case SYS_open:
-	case SYS_creat:
-#endif
-	case SYS_openat:
-	case SYS_openat2:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static inline uint64_t ptr_word(const volatile void *p)
 {
 	return (uint64_t)(uintptr_t)p;

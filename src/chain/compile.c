@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What counts down what: program.h says why counting and looking are two things. */
+#include "call/facts.h"
 #include "chain/program.h"
 #include "chain/run.h"
-#include "sched/queue.h"
 
 #include <asys/table.h>
 #include <stdlib.h>

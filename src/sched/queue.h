@@ -13,6 +13,7 @@
 #include "base/stopwatch.h"
 #include "call/backlog.h"
 #include "call/edge.h"
+#include "call/facts.h"
 #include "call/slot.h"
 #include "call/timer.h"
 #include "engine/engine.h"
@@ -294,13 +295,6 @@ static inline enum route route_call(struct asys_queue *q, const struct asys_call
 }
 
 bool cheap_in_ring(const struct asys_call *call); /* of ROUTE_BATCH: with these words */
-bool open_may_hang(const struct asys_call *call); /* one of the opens: a FIFO would be waited for */
-
-/* Quick as a rule, but may block for ever. */
-static inline bool may_hang(const struct asys_call *call)
-{
-	return nr_opens(call->nr) && open_may_hang(call);
-}
 
 /* chains.c */
 /* A slot of a chain has ended in an engine or on a list; false: it is the sending that ends. */

@@ -160,17 +160,6 @@ enum route route_by_call(struct asys_queue *q, const struct asys_call *call)
 	return call->nr >= ROUTES ? ROUTE_SLOW : route_slow_quick(q, call->nr);
 }
 
-/* False: creat, which opens for writing; openat2, whose flags are in memory. */
-static bool open_flags(const struct asys_call *call, uint64_t *ret_flags)
-{
-	*ret_flags = call->arg[call->nr == SYS_openat ? 2 : 1];
-#ifdef SYS_open
-	if (call->nr == SYS_open)
-		return true;
-#endif
-	return call->nr == SYS_openat;
-}
-
 /*
  * The ring tries an open with O_NONBLOCK, which must not change its meaning: it was asked for, or what
  * is opened is a folder or only a name. What may make a file goes to the kernel's threads at once.
@@ -182,17 +171,6 @@ bool cheap_in_ring(const struct asys_call *call)
 	uint64_t flags;
 
 	return open_flags(call, &flags) && (flags & same) && !(flags & makes);
-}
-
-bool open_may_hang(const struct asys_call *call)
-{
-	uint64_t flags;
-
-	if (!open_flags(call, &flags))
-		return true;
-	if (flags & (O_NONBLOCK | O_PATH | O_DIRECTORY))
-		return false;
-	return (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
 }
 
 uint32_t cost_seen(const struct stopwatch *watch)
