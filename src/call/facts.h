@@ -6,6 +6,9 @@
 #include "base/base.h"
 #include <asys/types.h>
 
+/* Call numbers above are served as unknown ones. */
+#define CALL_NUMBERS 512
+
 /* It opens a file by name. */
 static inline bool nr_opens(uint64_t nr)
 {

@@ -340,7 +340,7 @@ static unsigned reap_results(struct asys_queue *q)
 			chain_returned(q, i);
 			continue;
 		}
-		q->share.done_ns += cost_of(q, slot_at(q, i)->call.nr);
+		q->share.done_ns += cost_of(&q->costs, slot_at(q, i)->call.nr);
 		end(q, i, result);
 	}
 	nr = n ? atomic_exchange_explicit(&t->cost_nr, 0, memory_order_acquire) : 0;

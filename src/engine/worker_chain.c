@@ -14,7 +14,7 @@ static bool is_mine(const struct worker *w, const struct slot *slot, const struc
 		    uint32_t k, const struct asys_call *call)
 {
 	bool file = inst->chain->steps.at[k].flags & STEP_FILE, alone = inst->ready.head == NIL;
-	enum route route = call->nr < ROUTES ? (enum route)w->q->route[call->nr] : ROUTE_SLOW;
+	enum route route = call->nr < CALL_NUMBERS ? (enum route)w->q->route[call->nr] : ROUTE_SLOW;
 
 	if (w->q->fault)
 		return false;
@@ -140,7 +140,7 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 				leave_cancel(w, &flags);
 		}
 		inst->calls++;
-		inst->calls_ns += cost_of(w->q, call.nr);
+		inst->calls_ns += cost_of(&w->q->costs, call.nr);
 		if (!make_step(w, inst, k, &flags, &call))
 			return;
 	}

@@ -57,7 +57,7 @@ static bool fits(struct asys_queue *q, uint32_t i)
 {
 	const struct asys_call *call = &slot_at(q, i)->call;
 
-	return route_call(q, call) == ROUTE_BATCH && q->cost[call->nr] && cheap_in_ring(call) &&
+	return route_call(q, call) == ROUTE_BATCH && q->costs.ns[call->nr] && cheap_in_ring(call) &&
 	       !slot_late(slot_at(q, i));
 }
 
@@ -100,7 +100,7 @@ static void run_all(struct asys_queue *q, const uint32_t *slots, uint32_t n)
 			continue;
 		}
 		handed++;
-		q->share.done_ns += cost_of(q, slot_at(q, slots[k])->call.nr);
+		q->share.done_ns += cost_of(&q->costs, slot_at(q, slots[k])->call.nr);
 	}
 	q->tick += handed;
 	if (handed)
@@ -137,6 +137,6 @@ bool batch_these(struct asys_queue *q, const uint32_t *slots, uint32_t n)
 bool batch_may_wait(struct asys_queue *q, const struct asys_call *call)
 {
 	return !queue_shared(q) && q->engine == ASYS_ENGINE_AUTO && !q->fault &&
-	       route_call(q, call) == ROUTE_BATCH && q->cost[call->nr] && cheap_in_ring(call) &&
+	       route_call(q, call) == ROUTE_BATCH && q->costs.ns[call->nr] && cheap_in_ring(call) &&
 	       is_ready(q, q->nlist[LIST_QUICK] + 1);
 }

@@ -114,7 +114,7 @@ uint32_t burst_with(struct asys_queue *q, uint32_t i, const struct goal *goal, u
 	for (uint32_t k = 0; k < ran; k++) {
 		struct slot *slot = slot_at(q, slots[k]);
 
-		q->share.done_ns += cost_of(q, slot->call.nr);
+		q->share.done_ns += cost_of(&q->costs, slot->call.nr);
 		slot->engine = ASYS_ENGINE_INLINE;
 		end(q, slots[k], results[k]);
 	}

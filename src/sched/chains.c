@@ -53,11 +53,11 @@ uint64_t chain_work_ns(const struct asys_queue *q, const struct slot *slot)
 	uint64_t ns = 0;
 
 	if (slot->call.nr != CALL_CHAIN)
-		return cost_of(q, slot->call.nr);
+		return cost_of(&q->costs, slot->call.nr);
 	c = instance_of(slot)->chain;
 	for (uint32_t k = 0; k < c->steps.count && k < YIELD_AFTER; k++)
 		if (c->steps.at[k].kind == STEP_CALL)
-			ns += cost_of(q, c->steps.at[k].nr);
+			ns += cost_of(&q->costs, c->steps.at[k].nr);
 	return ns + 1;
 }
 
@@ -364,7 +364,7 @@ static bool may_run_here(struct asys_queue *q, const struct asys_call *call, boo
 	if (q->fault)
 		return false;
 	if (file && q->engine != ASYS_ENGINE_URING && q->engine != ASYS_ENGINE_READY)
-		return !cost_is_high(q, call->nr);
+		return !cost_is_high(&q->costs, call->nr);
 	return route_is_quick(route_call(q, call));
 }
 
@@ -385,7 +385,7 @@ static bool leave_in_ring(struct asys_queue *q, struct instance *inst, uint32_t 
 	slot_at(q, i)->call.user = ptr_word(inst);
 	inst->out++;
 	if (!hand_to(q, &engine_uring, ASYS_ENGINE_URING, i)) {
-		q->share.done_ns += cost_of(q, call->nr);
+		q->share.done_ns += cost_of(&q->costs, call->nr);
 		return true;
 	}
 	inst->out--;

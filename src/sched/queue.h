@@ -10,8 +10,8 @@
 #ifndef SCHED_QUEUE_H
 #define SCHED_QUEUE_H
 
-#include "base/stopwatch.h"
 #include "call/backlog.h"
+#include "call/cost.h"
 #include "call/edge.h"
 #include "call/facts.h"
 #include "call/slot.h"
@@ -20,9 +20,6 @@
 #include "ring/bell.h"
 #include "sched/share.h"
 #include <pthread.h>
-
-/* Call numbers above are served as unknown ones. */
-#define ROUTES 512
 
 /* Where a call number goes on this queue. */
 enum route {
@@ -144,8 +141,8 @@ struct asys_queue {
 	struct share share;
 	struct batch batch;
 
-	uint32_t cost[ROUTES]; /* smoothed ns of a run of call nr; 0: never measured */
-	uint8_t route[ROUTES];
+	struct costs costs;
+	uint8_t route[CALL_NUMBERS];
 	uint8_t futex_route; /* of those that wait */
 };
 
@@ -249,46 +246,21 @@ static inline bool route_is_quick(enum route route)
 /* route.c */
 /* Of an unknown number, one measured slow, or one whose words matter. */
 enum route route_by_call(struct asys_queue *q, const struct asys_call *call);
-/* What the call that ends now is taken for; 0: nothing is known. */
-uint32_t cost_seen(const struct stopwatch *watch);
 void cost_note(struct asys_queue *q, uint32_t nr, uint32_t seen);
-
-/* What waits for longer than a hand-over to another core takes is not run by who waits. What computes is,
- * whatever it costs, if others do not wait for it too long. */
-#define COST_SLOW_NS 20000u
-#define COST_LONG_NS 200000u
-
-/* One sample counts for so much at most: it takes several to make a call slow, not one that was
- * preempted. */
-#define COST_MOST_NS (4 * COST_SLOW_NS)
 
 /* So much is worth asking whether it waited, or others ran in its place. */
 static inline bool cost_in_doubt(const struct asys_queue *q, uint32_t nr)
 {
-	return nr < ROUTES && route_is_quick(q->route[nr]) &&
-	       __atomic_load_n(&q->cost[nr], __ATOMIC_RELAXED) > COST_SLOW_NS / 4;
-}
-
-static inline bool cost_is_high(const struct asys_queue *q, uint32_t nr)
-{
-	return nr < ROUTES && q->cost[nr] > COST_SLOW_NS;
-}
-
-/* Until something was measured. */
-#define COST_DEFAULT_NS 700u
-
-static inline uint32_t cost_of(const struct asys_queue *q, uint32_t nr)
-{
-	uint32_t ns = nr < ROUTES ? __atomic_load_n(&q->cost[nr], __ATOMIC_RELAXED) : 0;
-
-	return ns ? ns : COST_DEFAULT_NS;
+	return nr < CALL_NUMBERS && route_is_quick(q->route[nr]) &&
+	       cost_known(&q->costs, nr) > COST_SLOW_NS / 4;
 }
 
 static inline enum route route_call(struct asys_queue *q, const struct asys_call *call)
 {
 	uint32_t nr = call->nr;
 
-	if (unlikely(nr >= ROUTES || (route_is_quick(q->route[nr]) && cost_is_high(q, nr)) ||
+	if (unlikely(nr >= CALL_NUMBERS ||
+		     (route_is_quick(q->route[nr]) && cost_is_high(&q->costs, nr)) ||
 		     q->route[nr] == ROUTE_BY_CALL))
 		return route_by_call(q, call);
 	return (enum route)q->route[nr];
@@ -309,7 +281,5 @@ uint64_t *slot_user(struct slot *slot);
 
 /* send.c */
 void make_ready(struct asys_queue *q, uint32_t i); /* dependencies are met: put on its list */
-
-#define COST_EVERY 64u /* runs of which one is timed */
 
 #endif

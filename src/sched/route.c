@@ -19,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COST_WEIGHT 8u
-
 static bool has_uring(const struct asys_queue_options *o)
 {
 	return !asys_probe()->uring || (o->flags & ASYS_QUEUE_SQPOLL);
@@ -111,7 +109,7 @@ void route_init(struct asys_queue *q)
 	asys_queue_options_init(&o);
 	o.engine = q->engine;
 	o.flags = q->flags;
-	for (uint32_t nr = 0; nr < ROUTES; nr++)
+	for (uint32_t nr = 0; nr < CALL_NUMBERS; nr++)
 		q->route[nr] = (uint8_t)route_of(&o, nr, &why);
 	q->futex_route = q->route[SYS_futex];
 	q->route[SYS_futex] = ROUTE_BY_CALL;
@@ -157,7 +155,7 @@ enum route route_by_call(struct asys_queue *q, const struct asys_call *call)
 		return may_help(q) ? ROUTE_QUICK : ROUTE_POOL;
 	if (call->nr == SYS_futex)
 		return route_futex(q, call);
-	return call->nr >= ROUTES ? ROUTE_SLOW : route_slow_quick(q, call->nr);
+	return call->nr >= CALL_NUMBERS ? ROUTE_SLOW : route_slow_quick(q, call->nr);
 }
 
 /*
@@ -173,42 +171,17 @@ bool cheap_in_ring(const struct asys_call *call)
 	return open_flags(call, &flags) && (flags & same) && !(flags & makes);
 }
 
-uint32_t cost_seen(const struct stopwatch *watch)
-{
-	uint32_t most = COST_MOST_NS;
-	uint64_t ns;
-
-	switch (stopwatch_stop(watch, &ns)) {
-	case STOPWATCH_LOST:
-		if (ns < COST_LONG_NS)
-			return 0;
-		break;
-	case STOPWATCH_WORKED:
-		if (ns < COST_LONG_NS)
-			most = COST_SLOW_NS;
-		break;
-	default:
-		break;
-	}
-	return ns < most ? (uint32_t)ns : most;
-}
-
 /* Work that is shared is counted in what calls cost alone, or what they lose to each other would look
  * like work (share.h). Slow is slow in any case. */
 void cost_note(struct asys_queue *q, uint32_t nr, uint32_t seen)
 {
-	uint32_t now;
+	uint32_t known = cost_known(&q->costs, nr);
 
-	if (!seen || nr >= ROUTES ||
-	    (q->cost[nr] && q->cost[nr] < COST_SLOW_NS && seen < COST_SLOW_NS && threads_live(q) &&
+	if (!seen || nr >= CALL_NUMBERS ||
+	    (known && known < COST_SLOW_NS && seen < COST_SLOW_NS && threads_live(q) &&
 	     !q->share.alone))
 		return;
-	if (!q->cost[nr])
-		now = seen < COST_SLOW_NS / 2 ? seen + 1 : COST_SLOW_NS / 2;
-	else
-		now = q->cost[nr] + seen / COST_WEIGHT - q->cost[nr] / COST_WEIGHT;
-	q->share.moved |= now > q->cost[nr] + q->cost[nr] / 8 || now + now / 16 < q->cost[nr];
-	__atomic_store_n(&q->cost[nr], now, __ATOMIC_RELAXED); /* threads read it */
+	q->share.moved |= cost_add(&q->costs, nr, seen);
 }
 
 static int engine_of(enum route route)

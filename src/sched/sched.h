@@ -179,8 +179,8 @@ static inline bool moves_more_than(const struct asys_call *call, uint64_t bytes)
 /* It neither hangs nor, as far as is known, takes long. */
 static inline bool is_surely_quick(const struct asys_queue *q, const struct asys_call *call)
 {
-	return call->nr < ROUTES && route_is_quick(q->route[call->nr]) && q->cost[call->nr] &&
-	       !cost_is_high(q, call->nr) && !may_hang(call);
+	return call->nr < CALL_NUMBERS && route_is_quick(q->route[call->nr]) &&
+	       q->costs.ns[call->nr] && !cost_is_high(&q->costs, call->nr) && !may_hang(call);
 }
 
 /* So many calls like this one are welcome to a waiter with `left_ns` to spare. */
@@ -188,7 +188,7 @@ static inline uint32_t welcome(const struct asys_queue *q, const struct goal *go
 			       const struct asys_call *call, uint64_t left_ns)
 {
 	uint32_t room = goal->most > q->nended ? goal->most - q->nended : 0;
-	uint64_t n = is_surely_quick(q, call) ? left_ns / cost_of(q, call->nr) : 0;
+	uint64_t n = is_surely_quick(q, call) ? left_ns / cost_of(&q->costs, call->nr) : 0;
 
 	return n < room ? (uint32_t)n : room;
 }
@@ -237,8 +237,8 @@ void rescue_close(struct asys_queue *q);
 static inline bool measure_begin(struct asys_queue *q, uint32_t nr, struct stopwatch *watch)
 {
 	q->stats.helped++;
-	q->share.done_ns += cost_of(q, nr);
-	if (likely(nr >= ROUTES || (++q->tick % COST_EVERY && q->cost[nr])))
+	q->share.done_ns += cost_of(&q->costs, nr);
+	if (likely(nr >= CALL_NUMBERS || (++q->tick % COST_EVERY && q->costs.ns[nr])))
 		return false;
 	stopwatch_start(watch, cost_in_doubt(q, nr));
 	return true;

@@ -378,7 +378,7 @@ static int call_error(const struct asys_queue *q, uint32_t nr, uint32_t flags)
 	if (nr > UINT16_MAX)
 		return fail(-ENOSYS, "%u is no system call number: the largest possible is %u", nr,
 			    UINT16_MAX);
-	if (nr < ROUTES && q->route[nr] == ROUTE_NEVER) {
+	if (nr < CALL_NUMBERS && q->route[nr] == ROUTE_NEVER) {
 		const struct asys_syscall_info *info = asys_syscall_info(nr);
 
 		return fail(-EOPNOTSUPP, "%s cannot be queued: %s", info->name, info->reason);
@@ -401,7 +401,7 @@ inline uint32_t slot_new(struct asys_queue *q, int *ret_err)
 /* It may have to be run by its sender and nobody else: what is of class home, or a chain with such steps. */
 static inline bool needs_owner(const struct asys_queue *q, uint32_t nr)
 {
-	return nr >= ROUTES || q->route[nr] == ROUTE_HOME || q->route[nr] == ROUTE_BY_CALL;
+	return nr >= CALL_NUMBERS || q->route[nr] == ROUTE_HOME || q->route[nr] == ROUTE_BY_CALL;
 }
 
 asys_id not_sent(struct asys_queue *q, int err)
@@ -438,7 +438,7 @@ inline asys_id slot_sent(struct asys_queue *q, uint32_t i)
 /* 0, or why the call cannot be queued. */
 static inline int check(struct asys_queue *q, uint32_t nr, uint32_t flags)
 {
-	if (likely(nr < ROUTES && q->route[nr] != ROUTE_NEVER &&
+	if (likely(nr < CALL_NUMBERS && q->route[nr] != ROUTE_NEVER &&
 		   !(flags & ~(ASYS_CALL_REFS | ASYS_CALL_QUIET))))
 		return 0;
 	return call_error(q, nr, flags);

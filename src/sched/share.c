@@ -57,7 +57,7 @@ static uint64_t quick_work_ns(const struct asys_queue *q)
 	if (i == NIL)
 		return 0;
 	return (unlikely(q->pool.slots[i].chain) ? chain_work_ns(q, &q->pool.slots[i]) :
-						   cost_of(q, q->pool.slots[i].call.nr)) *
+						   cost_of(&q->costs, q->pool.slots[i].call.nr)) *
 	       q->nlist[LIST_QUICK];
 }
 
