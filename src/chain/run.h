@@ -17,6 +17,7 @@
 #ifndef CHAIN_RUN_H
 #define CHAIN_RUN_H
 
+#include "call/slot.h"
 #include "chain/program.h"
 
 #define STATE_ENDED (UINT32_C(1) << 31)
@@ -69,6 +70,18 @@ struct instance {
 	uint64_t begin_ns;
 	struct step_state step[];
 };
+
+/* That of a slot which is not SLOT_NO_CHAIN. */
+static inline struct instance *instance_of(const struct slot *slot)
+{
+	return (struct instance *)(uintptr_t)slot->call.user;
+}
+
+/* The slot stands for a sending, of whose calls one may hang. */
+static inline bool chain_is_risky(const struct slot *slot)
+{
+	return slot->call.nr == CALL_CHAIN && instance_of(slot)->chain->may_hang;
+}
 
 static inline size_t instance_size(const struct asys_chain *c)
 {

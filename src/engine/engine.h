@@ -3,14 +3,14 @@
  * An engine runs calls. docs/HOWTO_ADD_ENGINE.md walks through adding one.
  *
  * Contract (all functions are called by the client: the queue's one thread, or with its lock held)
- *  E1  start() == 0 means the engine has the slot and will call end() for it exactly once, from
+ *  E1  start() == 0 means the engine has the slot and says ended() for it exactly once (host.h), from
  *      start, flush, reap or cancel. Any other value means that nothing happened: -EOPNOTSUPP (not
  *      this call with these words), -EAGAIN (no room now), or an error that took the engine away.
  *  E2  The engine reads slot->call and may change its argument words (a transfer that continues),
  *      and uses slot->next, prev, aux, lane and result as it likes while it has the slot.
  *  E3  The result is what the synchronous call would have returned: short transfers that the
  *      blocking call would have completed are continued by the engine.
- *  E4  After end() nothing touches memory that the call's arguments point to.
+ *  E4  After ended() nothing touches memory that the call's arguments point to.
  *  E5  cancel() makes the end come soon: -ECANCELED, or the real result if that was faster.
  *  E6  outstanding() > 0 exactly while the engine has slots.
  *  E7  Sleeping is the scheduler's (sched/sleep.c). An engine whose ends can arrive while the client
@@ -40,9 +40,6 @@ struct engine {
 
 extern const struct engine engine_threads, engine_ready, engine_uring;
 
-/* sched/end.c: the one place where calls end. Any result, also -errno. */
-void end(struct asys_queue *q, uint32_t i, int64_t result);
-
 /*
  * engine/ready.c: can the call be attempted without blocking? With per-call means only (MSG_DONTWAIT,
  * RWF_NOWAIT, a zero time-out, poll before): the descriptor's flags are shared with others and stay
@@ -59,7 +56,7 @@ int uring_wait(struct asys_queue *q, uint64_t when_ns);
 void uring_retire(struct asys_queue *q);
 /* The same before a change that may forbid io_uring: what is in flight is called back, for other engines. */
 void uring_recall(struct asys_queue *q);
-/* For sleeping in epoll: puts the ring's news into q->epoll_fd (0 or -errno with message); makes it
+/* For sleeping in epoll: puts the ring's news into q->host.epoll_fd (0 or -errno with message); makes it
  * tell from now on; and no more, forgetting what it told. uring_has_news: there are ends to reap. */
 int uring_watch(struct asys_queue *q);
 void uring_listen(struct asys_queue *q);

@@ -122,7 +122,7 @@ static int control(struct asys_queue *q, int op, uint32_t fd)
 	w->generation += op == EPOLL_CTL_ADD;
 	event.data.u64 = (uint64_t)w->generation << 32 | fd;
 	q->stats.traps++;
-	return (int)raw_call(SYS_epoll_ctl, (uint64_t)q->epoll_fd, (uint64_t)op, fd,
+	return (int)raw_call(SYS_epoll_ctl, (uint64_t)q->host.epoll_fd, (uint64_t)op, fd,
 			     ptr_word(&event));
 }
 
@@ -148,7 +148,7 @@ static void displace(struct asys_queue *q, uint32_t fd, uint32_t i)
 			if (k == i)
 				continue;
 			unlink_slot(q, k);
-			end(q, k, done ? done : -EBADF);
+			ended(q, k, done ? done : -EBADF);
 		}
 	}
 }
@@ -210,7 +210,7 @@ static int start(struct asys_queue *q, uint32_t i)
 	int err;
 
 	if (!q->ready) {
-		err = UNHEARD(queue_epoll(q));
+		err = UNHEARD(host_epoll(q));
 		if (err < 0)
 			return err;
 		q->ready = calloc(1, sizeof(*q->ready));
@@ -221,7 +221,7 @@ static int start(struct asys_queue *q, uint32_t i)
 	slot->aux = 0;
 	outcome = ready_try(slot, 0, &result, &q->stats.traps);
 	if (outcome == READY_DONE) {
-		end(q, i, result);
+		ended(q, i, result);
 		return 0;
 	}
 	if (outcome != READY_WAIT)
@@ -288,7 +288,7 @@ static bool attempt_again(struct asys_queue *q, uint32_t i, enum ready_direction
 	unlink_slot(q, i);
 	taken->ended++;
 	if (outcome == READY_DONE)
-		end(q, i, result);
+		ended(q, i, result);
 	else
 		transfer_to_thread(q, i);
 	return false;
@@ -368,7 +368,7 @@ unsigned ready_poll(struct asys_queue *q)
 	rounds = r->outstanding / EVENTS_AT_ONCE + 1;
 	do {
 		const uint64_t arg[6] = {
-			(uint64_t)q->epoll_fd, ptr_word(events), EVENTS_AT_ONCE, 0, 0, 8
+			(uint64_t)q->host.epoll_fd, ptr_word(events), EVENTS_AT_ONCE, 0, 0, 8
 		};
 
 		got = (int)raw_syscall(SYS_epoll_pwait, arg);
@@ -403,7 +403,7 @@ static void ready_cancel(struct asys_queue *q, uint32_t i)
 
 	unlink_slot(q, i);
 	disarm(q, (uint32_t)slot_at(q, i)->call.arg[0]);
-	end(q, i, done ? done : -ECANCELED);
+	ended(q, i, done ? done : -ECANCELED);
 }
 
 static uint64_t nap_from(uint64_t when_ns)
@@ -415,7 +415,7 @@ static uint64_t nap_from(uint64_t when_ns)
 
 int ready_wait(struct asys_queue *q, uint64_t when_ns)
 {
-	struct pollfd pfd = { .fd = q->epoll_fd, .events = POLLIN };
+	struct pollfd pfd = { .fd = q->host.epoll_fd, .events = POLLIN };
 	struct timespec left;
 	uint64_t arg[6] = { ptr_word(&pfd), 1, 0, 0, 0, 0 };
 	int64_t got;

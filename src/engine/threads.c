@@ -3,6 +3,7 @@
  * The client's side of the system call threads: threads.h has the protocol, worker.c the threads.
  */
 #include "engine/threads.h"
+#include "chain/run.h"
 
 #include "sched/queue.h"
 #include <limits.h>
@@ -214,7 +215,7 @@ static bool push(struct asys_queue *q, uint32_t i, enum lane lane)
 	slot->state = SLOT_HANDED;
 	slot->engine = ASYS_ENGINE_THREADS;
 	t->outstanding++;
-	t->risky_out += slot->call.nr == CALL_CHAIN && chain_is_risky(slot);
+	t->risky_out += chain_is_risky(slot);
 	if (lane == LANE_SLOW) {
 		t->new_slow++;
 		t->slow_out++;
@@ -224,13 +225,8 @@ static bool push(struct asys_queue *q, uint32_t i, enum lane lane)
 	return true;
 }
 
-bool threads_offer(struct asys_queue *q, uint32_t i)
+bool threads_offer(struct asys_queue *q, uint32_t i, enum lane lane)
 {
-	const struct slot *slot = slot_at(q, i);
-	enum lane lane = slot->call.nr == CALL_CHAIN ? chain_lane(q, slot) :
-			 may_hang(&slot->call)	     ? LANE_HANGING :
-						       LANE_QUICK;
-
 	return (q->threads || !threads_open(q)) && push(q, i, lane);
 }
 
@@ -305,7 +301,7 @@ static void over(struct threads *t, const struct slot *slot)
 {
 	t->outstanding--;
 	t->slow_out -= slot->lane == LANE_SLOW;
-	t->risky_out -= slot->call.nr == CALL_CHAIN && chain_is_risky(slot);
+	t->risky_out -= chain_is_risky(slot);
 }
 
 void threads_given_back(struct asys_queue *q, uint32_t i)
@@ -314,7 +310,7 @@ void threads_given_back(struct asys_queue *q, uint32_t i)
 
 	slot->engine = ASYS_ENGINE_AUTO;
 	if (slot->chain != SLOT_SENDING && slot_cancelled(slot))
-		end(q, i, -ECANCELED);
+		ended(q, i, -ECANCELED);
 	else
 		list_add(q, i, LIST_START);
 }
@@ -337,15 +333,16 @@ static unsigned reap_results(struct asys_queue *q)
 			continue;
 		}
 		if (unlikely(slot_at(q, i)->call.nr == CALL_CHAIN)) {
-			chain_returned(q, i);
+			q->host.returned(q, i);
 			continue;
 		}
 		q->share.done_ns += cost_of(&q->costs, slot_at(q, i)->call.nr);
-		end(q, i, result);
+		ended(q, i, result);
 	}
 	nr = n ? atomic_exchange_explicit(&t->cost_nr, 0, memory_order_acquire) : 0;
 	if (nr)
-		cost_note(q, nr - 1, atomic_load_explicit(&t->cost_ns, memory_order_relaxed));
+		q->host.measured(q, nr - 1,
+				 atomic_load_explicit(&t->cost_ns, memory_order_relaxed));
 	return n;
 }
 
@@ -386,7 +383,7 @@ static void cancel(struct asys_queue *q, uint32_t i)
 	if (work_withdraw(&t->lane[slot->lane][call_priority(&slot->call)], slot->aux, i)) {
 		over(t, slot);
 		slot->engine = ASYS_ENGINE_AUTO;
-		end(q, i, -ECANCELED);
+		ended(q, i, -ECANCELED);
 		return;
 	}
 	__atomic_fetch_or(&slot->call.flags, SLOT_CANCEL, __ATOMIC_SEQ_CST);

@@ -125,7 +125,7 @@ struct threads {
 };
 
 /* Offers quick call `i` to threads that are awake; false: no room. threads_flush makes it seen. */
-bool threads_offer(struct asys_queue *q, uint32_t i);
+bool threads_offer(struct asys_queue *q, uint32_t i, enum lane lane);
 /* Makes pushes seen; starts or wakes threads for slow calls, and for quick ones if `wake` or if none is awake. */
 void threads_flush(struct asys_queue *q, bool wake);
 /* Calls were offered, and all threads that could take them hang: one more, if the limit allows it. */

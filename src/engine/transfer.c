@@ -292,7 +292,7 @@ void transfer_to_thread(struct asys_queue *q, uint32_t i)
 	struct slot *slot = slot_at(q, i);
 
 	if (slot->result && !take_up_rest(slot)) {
-		end(q, i, slot->result);
+		ended(q, i, slot->result);
 		return;
 	}
 	slot->engine = ASYS_ENGINE_THREADS;
@@ -306,7 +306,7 @@ void transfer_to_thread(struct asys_queue *q, uint32_t i)
 		}
 		/* No thread can be had: the call blocks its caller, who waits for it. */
 		slot->engine = ASYS_ENGINE_INLINE;
-		end(q, i, raw_syscall(slot->call.nr, slot->call.arg));
+		ended(q, i, raw_syscall(slot->call.nr, slot->call.arg));
 		return;
 	}
 	engine_threads.flush(q);

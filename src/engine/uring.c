@@ -260,7 +260,7 @@ bool ring_ends(struct asys_queue *q, uint32_t i, int64_t result)
 	}
 	slot->aux = 0;
 	q->uring->outstanding--;
-	end(q, i, result);
+	ended(q, i, result);
 	return true;
 }
 
@@ -335,7 +335,7 @@ static void cancel(struct asys_queue *q, uint32_t i)
 		list_remove(&q->uring->parked, q->pool.slots, i);
 		q->uring->parked_count--;
 		q->uring->outstanding--;
-		end(q, i, slot->result ? slot->result : -ECANCELED);
+		ended(q, i, slot->result ? slot->result : -ECANCELED);
 		return;
 	}
 	ask_cancel(q, i, URING_CANCEL);

@@ -115,7 +115,7 @@ static int make_ring(struct asys_queue *q, struct uring *u)
 	owned_set(u->owned, u->ring.ring_fd);
 	q->ring_watched = false;
 	/* A loop that polls would never hear of this ring without a descriptor for its news. */
-	if (q->epoll_fd >= 0 && UNHEARD(queue_epoll(q)) < 0 && q->fd_wanted) {
+	if (q->host.epoll_fd >= 0 && UNHEARD(host_epoll(q)) < 0 && q->fd_wanted) {
 		owned_free(u->owned);
 		u->owned = NULL;
 		ring_lay_aside(u);
@@ -336,7 +336,7 @@ static unsigned take_unsubmitted(struct asys_queue *q)
 		slot = slot_at(q, i);
 		if (slot->aux & URING_CANCEL) {
 			u->outstanding--;
-			end(q, i, slot->result ? slot->result : -ECANCELED);
+			ended(q, i, slot->result ? slot->result : -ECANCELED);
 			n++;
 		} else {
 			ring_start_again(q, i); /* parks it */
@@ -412,7 +412,8 @@ int uring_watch(struct asys_queue *q)
 		q->ring_watched = true;
 		return 0;
 	}
-	if (!err && epoll_ctl(q->epoll_fd, EPOLL_CTL_ADD, u->news_fd, &event) && errno != EEXIST)
+	if (!err && epoll_ctl(q->host.epoll_fd, EPOLL_CTL_ADD, u->news_fd, &event) &&
+	    errno != EEXIST)
 		err = -errno;
 	q->stats.traps += 3;
 	if (err)

@@ -149,7 +149,7 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 bool worker_run_chain(struct worker *w, uint32_t i)
 {
 	struct slot *slot = slot_at(w->q, i);
-	struct instance *inst = (struct instance *)(uintptr_t)slot->call.user;
+	struct instance *inst = instance_of(slot);
 
 	if (!inst->started)
 		instance_start(inst, &slot->call, slot->deadline);

@@ -21,11 +21,6 @@
 
 #define YIELD_AFTER 32u /* calls */
 
-static struct instance *instance_of(const struct slot *slot)
-{
-	return (struct instance *)(uintptr_t)slot->call.user;
-}
-
 uint64_t *slot_user(struct slot *slot)
 {
 	return slot->chain ? &instance_of(slot)->user : &slot->call.user;
@@ -36,15 +31,10 @@ bool slot_asked_to_end(const struct slot *slot)
 	return slot->chain ? chain_cancelled(instance_of(slot)) : slot_cancelled(slot);
 }
 
-uint8_t chain_lane(const struct asys_queue *q, const struct slot *slot)
+enum lane chain_lane(const struct asys_queue *q, const struct slot *slot)
 {
 	/* Where no waiter helps, nobody would take back what lies behind a call that hangs. */
 	return !may_help(q) && instance_of(slot)->chain->may_block ? LANE_SLOW : LANE_HANGING;
-}
-
-bool chain_is_risky(const struct slot *slot)
-{
-	return instance_of(slot)->chain->may_hang;
 }
 
 uint64_t chain_work_ns(const struct asys_queue *q, const struct slot *slot)

@@ -65,7 +65,7 @@ int driver_replace(struct asys_queue *q)
 	err = driver_start(q);
 	/* While there was none, whoever polls the queue's descriptor stood in for it. */
 	if (!err && q->fd_wanted)
-		epoll_ctl(q->user_epoll, EPOLL_CTL_DEL, q->epoll_fd, NULL);
+		epoll_ctl(q->user_epoll, EPOLL_CTL_DEL, q->host.epoll_fd, NULL);
 	return err;
 }
 

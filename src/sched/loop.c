@@ -100,7 +100,7 @@ void user_signal(struct asys_queue *q)
 void user_wait_begin(struct asys_queue *q)
 {
 	if (unlikely(q->uring && !q->ring_watched))
-		UNHEARD(queue_epoll(q));
+		UNHEARD(host_epoll(q));
 	if (queue_outstanding(q))
 		flush_engines(q); /* U2: cancels too */
 	user_signal(q);
@@ -114,7 +114,7 @@ void user_wait_begin(struct asys_queue *q)
 	}
 	user_set_timer(q, false);
 	uring_listen(q);
-	bell_arm(&q->bell, 1, q->event_fd);
+	bell_arm(&q->bell, 1, q->host.event_fd);
 	q->user_armed = true;
 	if (threads_have_result(q) || (q->uring && uring_has_news(q)))
 		bell_ring_now(&q->bell);

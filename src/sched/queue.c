@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Open, close, and what stands at the door of every function. */
+#include "ring/pollable.h"
 #include "sched/sched.h"
 
 #include <limits.h>
@@ -151,6 +152,9 @@ static uint32_t pool_depth(uint32_t limit)
 
 static void init_fields(struct asys_queue *q, const struct asys_queue_options *o)
 {
+	q->host.ended = end;
+	q->host.returned = chain_returned;
+	q->host.measured = cost_note;
 	q->flags = o->flags;
 	q->engine = (uint8_t)o->engine;
 	q->cores = o->cores && o->cores < asys_probe()->cores ? o->cores : asys_probe()->cores;
@@ -160,7 +164,7 @@ static void init_fields(struct asys_queue *q, const struct asys_queue_options *o
 	q->max_threads = o->threads;
 	q->limit = power_of_two(o->depth);
 	q->uring_off = asys_probe()->uring != 0;
-	q->epoll_fd = q->event_fd = q->user_epoll = q->user_fd = q->user_timer = -1;
+	q->host.epoll_fd = q->host.event_fd = q->user_epoll = q->user_fd = q->user_timer = -1;
 	q->user_when = UINT64_MAX;
 	for (unsigned k = 0; k < LIST_KINDS * 3; k++)
 		list_init(&q->lists[k / 3][k % 3]);
@@ -169,17 +173,6 @@ static void init_fields(struct asys_queue *q, const struct asys_queue_options *o
 	pthread_mutex_init(&q->lock, NULL);
 	context_init(q);
 	route_init(q);
-}
-
-static void close_pair(int epoll_fd, int event_fd)
-{
-	int state = cancel_point_off();
-
-	if (event_fd >= 0)
-		close(event_fd);
-	if (epoll_fd >= 0)
-		close(epoll_fd);
-	cancel_point_back(state);
 }
 
 static void free_queue(struct asys_queue *q, bool child)
@@ -194,9 +187,9 @@ static void free_queue(struct asys_queue *q, bool child)
 	/* In a child the numbers may be others': fork copies descriptors before it copies memory, and a thread
 	 * of the parent may have made one in between. They are closed by exec or exit. */
 	if (!child) {
-		close_pair(q->epoll_fd, q->event_fd);
-		close_pair(q->user_epoll, q->user_fd);
-		close_pair(q->user_timer, -1);
+		pollable_close(q->host.epoll_fd, q->host.event_fd);
+		pollable_close(q->user_epoll, q->user_fd);
+		pollable_close(q->user_timer, -1);
 	}
 	fault_close(q->fault);
 	edge_pool_free(&q->edges);
@@ -275,32 +268,6 @@ int queue_enter_child(void)
 		    "this queue belongs to the parent process: the child must open its own");
 }
 
-/* An epoll set with an eventfd in it. */
-static int make_pair(int *ret_epoll, int *ret_event)
-{
-	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
-	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	int event_fd = epoll_fd < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int err = 0;
-
-	if (event_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event_fd, &event)) {
-		err = -errno;
-		close_pair(epoll_fd, event_fd);
-		return fail(err, "no descriptors to wait with (%s): %s", strerror(-err),
-			    descriptor_advice(err));
-	}
-	*ret_epoll = epoll_fd;
-	*ret_event = event_fd;
-	return 0;
-}
-
-int queue_epoll(struct asys_queue *q)
-{
-	int err = q->epoll_fd >= 0 ? 0 : make_pair(&q->epoll_fd, &q->event_fd);
-
-	return err || !q->uring || q->ring_watched ? err : uring_watch(q);
-}
-
 /* Deadlines, and the timers of chains: a loop that polls must hear of them. */
 static int open_user_timer(struct asys_queue *q)
 {
@@ -317,7 +284,7 @@ int user_fd_listens(struct asys_queue *q)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
 
-	if (epoll_ctl(q->user_epoll, EPOLL_CTL_ADD, q->epoll_fd, &event) && errno != EEXIST)
+	if (epoll_ctl(q->user_epoll, EPOLL_CTL_ADD, q->host.epoll_fd, &event) && errno != EEXIST)
 		return fail(-errno, "the queue's descriptors cannot be waited for (%s): %s",
 			    strerror(errno), descriptor_advice(-errno));
 	return 0;
@@ -325,10 +292,10 @@ int user_fd_listens(struct asys_queue *q)
 
 static int open_user_fd(struct asys_queue *q)
 {
-	int err = queue_epoll(q);
+	int err = host_epoll(q);
 
 	if (!err && q->user_epoll < 0)
-		err = make_pair(&q->user_epoll, &q->user_fd);
+		err = pollable_open(&q->user_epoll, &q->user_fd);
 	if (!err && q->user_timer < 0)
 		err = open_user_timer(q);
 	if (!err && !q->fd_wanted && !q->driver_on)

@@ -17,6 +17,7 @@
 #include "call/slot.h"
 #include "call/timer.h"
 #include "engine/engine.h"
+#include "engine/host.h"
 #include "ring/bell.h"
 #include "sched/share.h"
 #include <pthread.h>
@@ -54,6 +55,7 @@ struct ready;	/* engine/ready.c */
 struct uring;	/* engine/uring.c */
 
 struct asys_queue {
+	struct host host; /* first: what engines see */
 	/* What every send and get touches. */
 	const volatile uint32_t *mark; /* see process_watch */
 	uint32_t flags;		       /* ASYS_QUEUE_... */
@@ -104,10 +106,6 @@ struct asys_queue {
 	int32_t signal;
 	uint32_t max_threads;
 
-	/* One epoll set for sleepers: event_fd (which the bell writes), the ring, and what the ready
-	 * engine waits for. -1 until needed. */
-	int epoll_fd;
-	int event_fd;
 	/* What asys_queue_fd gives out, see loop.c. -1 until asked for. */
 	int user_epoll;
 	int user_fd;
@@ -221,10 +219,11 @@ static inline uint32_t list_take(struct asys_queue *q, unsigned list)
 	return i;
 }
 
-/* queue.c */
-/* The epoll set, made on first use; -errno. Adds event_fd (epoll data UINT64_MAX) and, once it
- * exists, the ring (epoll data UINT64_MAX - 1). */
-int queue_epoll(struct asys_queue *q);
+/* For engines: a call is over. */
+static inline void ended(struct asys_queue *q, uint32_t i, int64_t result)
+{
+	q->host.ended(q, i, result);
+}
 
 static inline bool is_driver(const struct asys_queue *q)
 {
@@ -246,7 +245,6 @@ static inline bool route_is_quick(enum route route)
 /* route.c */
 /* Of an unknown number, one measured slow, or one whose words matter. */
 enum route route_by_call(struct asys_queue *q, const struct asys_call *call);
-void cost_note(struct asys_queue *q, uint32_t nr, uint32_t seen);
 
 /* So much is worth asking whether it waited, or others ran in its place. */
 static inline bool cost_in_doubt(const struct asys_queue *q, uint32_t nr)
@@ -271,11 +269,6 @@ bool cheap_in_ring(const struct asys_call *call); /* of ROUTE_BATCH: with these 
 /* chains.c */
 /* A slot of a chain has ended in an engine or on a list; false: it is the sending that ends. */
 bool chain_takes(struct asys_queue *q, uint32_t i, int64_t result);
-/* A system call thread gives a sending back, ended or not. */
-void chain_returned(struct asys_queue *q, uint32_t i);
-/* Which of the threads' lanes (engine/threads.h) takes a sending. */
-uint8_t chain_lane(const struct asys_queue *q, const struct slot *slot);
-bool chain_is_risky(const struct slot *slot);
 /* The user word of a slot's event. */
 uint64_t *slot_user(struct slot *slot);
 

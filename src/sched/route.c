@@ -184,6 +184,13 @@ void cost_note(struct asys_queue *q, uint32_t nr, uint32_t seen)
 	q->share.moved |= cost_add(&q->costs, nr, seen);
 }
 
+enum lane quick_lane(const struct asys_queue *q, const struct slot *slot)
+{
+	if (slot->call.nr == CALL_CHAIN)
+		return chain_lane(q, slot);
+	return may_hang(&slot->call) ? LANE_HANGING : LANE_QUICK;
+}
+
 static int engine_of(enum route route)
 {
 	switch (route) {

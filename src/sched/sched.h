@@ -76,6 +76,10 @@ static inline void queue_leave(struct asys_queue *q)
 int queue_options(struct asys_queue_options *ret, const struct asys_queue_options *given);
 
 /* route.c */
+/* A run of `nr` took so long; 0: nothing is known. */
+void cost_note(struct asys_queue *q, uint32_t nr, uint32_t seen);
+/* Of the threads' lanes, that for a quick call or a sending. */
+enum lane quick_lane(const struct asys_queue *q, const struct slot *slot);
 void route_init(struct asys_queue *q);
 int engine_from_environment(uint32_t *engine); /* 0, or -EINVAL with message */
 
@@ -283,7 +287,14 @@ uint32_t queue_outstanding(const struct asys_queue *q); /* handed to engines */
 /* sleep.c */
 int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns); /* 0, -EINTR */
 
+/* end.c: the one place where calls end. Any result, also -errno. */
+void end(struct asys_queue *q, uint32_t i, int64_t result);
+
 /* chains.c: sendings of chains, on the client's side */
+/* A system call thread gives a sending back, ended or not. */
+void chain_returned(struct asys_queue *q, uint32_t i);
+/* Which of the threads' lanes (engine/threads.h) takes a sending. */
+enum lane chain_lane(const struct asys_queue *q, const struct slot *slot);
 void chain_run(struct asys_queue *q, uint32_t i); /* its slot was taken from a list: goes on here */
 /* Those that wait for the client. `here`: it may make calls; else they are handed out. */
 void chains_run(struct asys_queue *q, bool here);

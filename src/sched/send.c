@@ -219,7 +219,7 @@ static inline void apply_user(struct asys_queue *q, struct slot *slot)
 static bool offer_now(struct asys_queue *q, uint32_t i)
 {
 	return threads_live(q) && context_is_present(q) && !may_hang(&slot_at(q, i)->call) &&
-	       threads_offer(q, i);
+	       threads_offer(q, i, quick_lane(q, slot_at(q, i)));
 }
 
 void make_ready(struct asys_queue *q, uint32_t i)

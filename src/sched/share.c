@@ -30,7 +30,7 @@ static uint32_t offer(struct asys_queue *q, uint32_t count)
 	uint32_t n = 0, i;
 
 	for (; n < count && (i = list_take(q, LIST_QUICK)) != NIL; n++) {
-		if (!threads_offer(q, i)) {
+		if (!threads_offer(q, i, quick_lane(q, slot_at(q, i)))) {
 			unpop(q, i, LIST_QUICK);
 			break;
 		}

@@ -64,7 +64,7 @@ void drain_event_fd(struct asys_queue *q)
 {
 	uint64_t count = 0;
 
-	if (raw_call(SYS_read, (uint64_t)(int64_t)q->event_fd, ptr_word(&count), sizeof(count),
+	if (raw_call(SYS_read, (uint64_t)(int64_t)q->host.event_fd, ptr_word(&count), sizeof(count),
 		     0) != sizeof(count))
 		count = 0;
 	bell_drained(&q->bell, count);
@@ -78,7 +78,7 @@ static int sleep_armed(struct asys_queue *q, uint32_t kinds, uint32_t need, uint
 	int err = 0;
 
 	/* Nothing to wait with (the limit of descriptors): look again and again, not too often. */
-	if (by_epoll && UNHEARD(queue_epoll(q)) < 0) {
+	if (by_epoll && UNHEARD(host_epoll(q)) < 0) {
 		by_epoll = false;
 		kinds = LISTEN_THREADS;
 		need = 1;
@@ -87,13 +87,13 @@ static int sleep_armed(struct asys_queue *q, uint32_t kinds, uint32_t need, uint
 	}
 	if (kinds & LISTEN_URING)
 		uring_listen(q);
-	bell_arm(&q->bell, (int32_t)need, by_epoll ? q->event_fd : -1);
+	bell_arm(&q->bell, (int32_t)need, by_epoll ? q->host.event_fd : -1);
 	/* Results behind a place that is reserved and not yet published were not counted by the bell, and
 	 * cannot be taken: then every end counts. */
 	if (need > 1 && threads_may_have_result(q)) {
 		if (bell_disarm(&q->bell))
 			drain_event_fd(q);
-		bell_arm(&q->bell, 1, by_epoll ? q->event_fd : -1);
+		bell_arm(&q->bell, 1, by_epoll ? q->host.event_fd : -1);
 	}
 	if (!threads_have_result(q) && !((kinds & LISTEN_URING) && uring_has_news(q))) {
 		q->stats.sleeps++;

@@ -105,7 +105,7 @@ static int start_one(struct asys_queue *q, uint32_t i)
 		}
 	}
 	if (slot->call.nr == CALL_CHAIN)
-		slot->lane = chain_lane(q, slot);
+		slot->lane = (uint8_t)chain_lane(q, slot);
 	else if (quick || (route == ROUTE_POOL && !may_hang(&slot->call)))
 		slot->lane = LANE_QUICK;
 	else
