@@ -157,8 +157,8 @@ static void help_own(struct asys_queue *q, const struct goal *goal)
 /*
  * The goal is met by what ended without this visit; what is ready gets its turn all the same, or a call
  * that ends again and again (a descriptor that always has data) would keep it from running for ever. So
- * every visit hands over all that is for engines, lets chains go on, and runs some quick calls, the
- * oldest first: who is ready behind n others is served in the n-th visit at the latest.
+ * every visit hands over all that is for engines, takes what has ended in them, lets chains go on, and runs some
+ * quick calls, the oldest first: who is ready behind n others is served in the n-th visit at the latest.
  */
 void serve(struct asys_queue *q, const struct goal *goal)
 {
@@ -173,6 +173,10 @@ void serve(struct asys_queue *q, const struct goal *goal)
 		chains_run(q, may_help(q));
 	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
 		start_all(q);
+	if (queue_outstanding(q)) {
+		flush_engines(q); /* cancels too */
+		reap(q);
+	}
 	if (!q->nlist[LIST_QUICK])
 		return;
 	share_some(q);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Contract: what is ready is served within a stated bound, whatever else keeps ending (docs/DESIGN.md,
- * "Served in turn"). Beside a descriptor that always has data, and is read again after each event, calls and
- * chains of every kind are sent once; all must have ended before VISITS_MOST visits were made, in each way
- * of visiting a queue.
+ * "Served in turn"). Beside a descriptor that always has data, and is read again after each event, or a flood
+ * of quick calls of high priority, each sent again after its event, calls and chains of every kind are sent once;
+ * all must have ended before VISITS_MOST visits were made, in each way of visiting a queue.
  */
 #include "support.h"
 
@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #define OTHERS 10u
+#define FLOOD 40u /* more than one visit runs */
 #define VISITS_MOST 20000u
 #define BUSY UINT64_C(77)
 #define FIRST     \
@@ -30,12 +31,18 @@ struct stage {
 	struct timespec sleep;
 	asys_id newest; /* read of the busy pipe */
 	unsigned got, visits;
+	bool flood;
 };
 
 static void read_busy(struct stage *s)
 {
-	check_eq(write(s->busy[1], "x", 1), 1);
-	s->newest = submit(asys_user(s->q, BUSY), SYS_read, s->busy[0], &s->byte, 1);
+	asys_user(s->q, BUSY);
+	if (s->flood) {
+		s->newest = submit(asys_high(s->q), SYS_pread64, s->file, &s->byte, 1, 0);
+	} else {
+		check_eq(write(s->busy[1], "x", 1), 1);
+		s->newest = submit(s->q, SYS_read, s->busy[0], &s->byte, 1);
+	}
 	check(s->newest.value > 0);
 }
 
@@ -153,9 +160,8 @@ static void visit_by_wait(struct stage *s)
 
 	check_eq(asys_queue_wait(s->q, s->newest, &event), 0);
 	took(s, &event);
-	if (s->visits % 64 == 0)
-		while (asys_queue_pending(s->q) > 1 &&
-		       asys_queue_get_many(s->q, &event, 1, 1, 0) == 1)
+	for (unsigned n = 0; s->visits % 64 == 0 && n < 2 * FLOOD; n++)
+		if (asys_queue_pending(s->q) > 1 && asys_queue_get_many(s->q, &event, 1, 1, 0) == 1)
 			took(s, &event);
 }
 
@@ -205,16 +211,17 @@ static void clear_stage(struct stage *s)
 	}
 }
 
-static void all_kinds(uint32_t flags)
+static void all_kinds_beside(uint32_t flags, bool flood)
 {
 	for (size_t v = 0; v < sizeof(visits) / sizeof(visits[0]); v++) {
 		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
-			struct stage s = { .got = 0 };
+			struct stage s = { .flood = flood };
 			uint64_t late = asys_now() + UINT64_C(5000000000);
 
 			progress();
 			set_stage(&s, flags);
-			read_busy(&s);
+			for (unsigned n = 0; n < (flood ? FLOOD : 1); n++)
+				read_busy(&s);
 			for (unsigned n = 0; n < OTHERS; n++)
 				kinds[k].send(&s, n);
 			/* Visits that find nothing new, while a thread has the calls, do not count. */
@@ -223,13 +230,20 @@ static void all_kinds(uint32_t flags)
 			     s.visits++)
 				visits[v].visit(&s);
 			if (s.got < OTHERS)
-				support_fail(__FILE__, __LINE__,
-					     "%s, flags %u: %u of %u calls (%s) ended in %u visits",
-					     visits[v].name, flags, s.got, OTHERS, kinds[k].name,
-					     s.visits);
+				support_fail(
+					__FILE__, __LINE__,
+					"%s, flags %u%s: %u of %u calls (%s) ended in %u visits",
+					visits[v].name, flags, flood ? ", flood" : "", s.got,
+					OTHERS, kinds[k].name, s.visits);
 			clear_stage(&s);
 		}
 	}
+}
+
+static void all_kinds(uint32_t flags)
+{
+	all_kinds_beside(flags, false);
+	all_kinds_beside(flags, true);
 }
 
 static void test_private(void **state)
