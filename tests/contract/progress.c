@@ -246,6 +246,36 @@ static void all_kinds(uint32_t flags)
 	all_kinds_beside(flags, true);
 }
 
+/* Nothing but waits for one call each, which may overtake: the others run all the same. */
+static void waits_alone(uint32_t flags)
+{
+	const uint64_t late = asys_now() + UINT64_C(5000000000);
+	struct stage s = { .flood = true };
+	unsigned waits = 0, others = 0;
+	struct asys_event event;
+
+	set_stage(&s, flags);
+	for (unsigned n = 0; n < OTHERS; n++)
+		send_low(&s, n);
+	while (others < OTHERS && (waits++ < VISITS_MOST || asys_now() < late)) {
+		read_busy(&s);
+		check_eq(asys_queue_wait(s.q, s.newest, &event), 0);
+		others = 0;
+		for (unsigned n = 0; n < OTHERS; n++)
+			others += s.bytes[n][0] != 0;
+	}
+	check_eq(others, OTHERS);
+	clear_stage(&s);
+}
+
+static void test_waits_alone(void **state)
+{
+	(void)state;
+	waits_alone(0);
+	waits_alone(ASYS_QUEUE_SHARED);
+	waits_alone(ASYS_QUEUE_DRIVER);
+}
+
 static void test_private(void **state)
 {
 	(void)state;
@@ -332,9 +362,13 @@ static void test_both_ends_after_a_cancelled_open(void **state)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		contract(test_private),	      contract(test_shared),
-		contract(test_driver),	      contract(test_no_help),
-		contract(test_beside_a_fifo), contract(test_both_ends_after_a_cancelled_open),
+		contract(test_private),
+		contract(test_shared),
+		contract(test_driver),
+		contract(test_no_help),
+		contract(test_waits_alone),
+		contract(test_beside_a_fifo),
+		contract(test_both_ends_after_a_cancelled_open),
 	};
 
 	return group(tests, argc, argv);
