@@ -2,7 +2,7 @@
 /*
  * Contract: what is ready is served within a stated bound, whatever else keeps ending (docs/DESIGN.md,
  * "Served in turn"). Beside a descriptor that always has data, and is read again after each event, or a flood
- * of quick calls of high priority, each sent again after its event, calls and chains of every kind are sent once;
+ * of calls of high priority, each sent again after its event, calls and chains of every kind are sent once;
  * all must have ended before VISITS_MOST visits were made, in each way of visiting a queue.
  */
 #include "support.h"
@@ -31,15 +31,23 @@ struct stage {
 	struct timespec sleep;
 	asys_id newest; /* read of the busy pipe */
 	unsigned got, visits;
-	bool flood;
+	enum busy { A_PIPE, QUICK_CALLS, HOME_CALLS, CHAINS, BUSY_KINDS } kind;
 };
 
 static void read_busy(struct stage *s)
 {
 	asys_user(s->q, BUSY);
-	if (s->flood) {
+	switch (s->kind) {
+	case QUICK_CALLS:
 		s->newest = submit(asys_high(s->q), SYS_pread64, s->file, &s->byte, 1, 0);
-	} else {
+		break;
+	case HOME_CALLS:
+		s->newest = submit(asys_high(s->q), SYS_gettid, 0);
+		break;
+	case CHAINS:
+		s->newest = asys_chain_send(asys_high(s->q), s->chain);
+		break;
+	default:
 		check_eq(write(s->busy[1], "x", 1), 1);
 		s->newest = submit(s->q, SYS_read, s->busy[0], &s->byte, 1);
 	}
@@ -211,16 +219,16 @@ static void clear_stage(struct stage *s)
 	}
 }
 
-static void all_kinds_beside(uint32_t flags, bool flood)
+static void all_kinds_beside(uint32_t flags, enum busy busy)
 {
 	for (size_t v = 0; v < sizeof(visits) / sizeof(visits[0]); v++) {
 		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
-			struct stage s = { .flood = flood };
+			struct stage s = { .kind = busy };
 			uint64_t late = asys_now() + UINT64_C(5000000000);
 
 			progress();
 			set_stage(&s, flags);
-			for (unsigned n = 0; n < (flood ? FLOOD : 1); n++)
+			for (unsigned n = 0; n < (busy == A_PIPE ? 1 : FLOOD); n++)
 				read_busy(&s);
 			for (unsigned n = 0; n < OTHERS; n++)
 				kinds[k].send(&s, n);
@@ -230,11 +238,11 @@ static void all_kinds_beside(uint32_t flags, bool flood)
 			     s.visits++)
 				visits[v].visit(&s);
 			if (s.got < OTHERS)
-				support_fail(
-					__FILE__, __LINE__,
-					"%s, flags %u%s: %u of %u calls (%s) ended in %u visits",
-					visits[v].name, flags, flood ? ", flood" : "", s.got,
-					OTHERS, kinds[k].name, s.visits);
+				support_fail(__FILE__, __LINE__,
+					     "%s, flags %u, busy %d: %u of %u calls (%s) ended in "
+					     "%u visits",
+					     visits[v].name, flags, busy, s.got, OTHERS,
+					     kinds[k].name, s.visits);
 			clear_stage(&s);
 		}
 	}
@@ -242,15 +250,15 @@ static void all_kinds_beside(uint32_t flags, bool flood)
 
 static void all_kinds(uint32_t flags)
 {
-	all_kinds_beside(flags, false);
-	all_kinds_beside(flags, true);
+	for (enum busy busy = A_PIPE; busy < BUSY_KINDS; busy++)
+		all_kinds_beside(flags, busy);
 }
 
 /* Nothing but waits for one call each, which may overtake: the others run all the same. */
 static void waits_alone(uint32_t flags)
 {
 	const uint64_t late = asys_now() + UINT64_C(5000000000);
-	struct stage s = { .flood = true };
+	struct stage s = { .kind = QUICK_CALLS };
 	unsigned waits = 0, others = 0;
 	struct asys_event event;
 
