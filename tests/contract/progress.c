@@ -11,12 +11,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #define OTHERS 10u
 #define FLOOD 40u /* more than one visit runs */
 #define VISITS_MOST 20000u
 #define BUSY UINT64_C(77)
+#define ACCEPTED UINT64_C(79)
 #define FIRST     \
 	UINT64_C( \
 		78) /* what another call refers to: it must not be quiet, or its id may be stale by then */
@@ -109,6 +112,33 @@ static void send_deadline(struct stage *s, unsigned k)
 	submit(asys_deadline(s->q, asys_now() + 1000000), SYS_read, s->pipes[k][0], s->bytes[k], 5);
 }
 
+static void send_cancelled(struct stage *s, unsigned k)
+{
+	asys_id id = submit(s->q, SYS_read, s->pipes[k][0], s->bytes[k], 5);
+
+	check_eq(asys_queue_flush(s->q), 0);
+	check_eq(asys_queue_cancel(s->q, id), 0);
+}
+
+static void send_accept(struct stage *s, unsigned k)
+{
+	struct sockaddr_un any = { .sun_family = AF_UNIX };
+	socklen_t size = sizeof(any);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int to = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* Both descriptors end as the pipe's of this place, for clear_stage. */
+	check_eq(bind(fd, (const struct sockaddr *)&any, sizeof(any.sun_family)), 0);
+	check_eq(listen(fd, 1), 0);
+	check_eq(getsockname(fd, (struct sockaddr *)&any, &size), 0);
+	check_eq(dup2(fd, s->pipes[k][0]), s->pipes[k][0]);
+	check_eq(dup2(to, s->pipes[k][1]), s->pipes[k][1]);
+	close(fd);
+	close(to);
+	submit(asys_user(s->q, ACCEPTED), SYS_accept4, s->pipes[k][0], NULL, NULL, SOCK_CLOEXEC);
+	check_eq(connect(s->pipes[k][1], (const struct sockaddr *)&any, size), 0);
+}
+
 static void send_chain(struct stage *s, unsigned k)
 {
 	(void)k;
@@ -123,16 +153,20 @@ static const struct {
 	{ "low priority", send_low },	 { "open, close", send_open },
 	{ "dependent", send_dependent }, { "receive", send_receive },
 	{ "timer", send_timer },	 { "poll", send_poll },
-	{ "deadline", send_deadline },	 { "chain", send_chain },
+	{ "deadline", send_deadline },	 { "cancelled", send_cancelled },
+	{ "accept", send_accept },	 { "chain", send_chain },
 };
 
 /* Ways to visit: each takes what has ended. */
 static void took(struct stage *s, const struct asys_event *event)
 {
-	if (event->user == BUSY)
+	if (event->user == BUSY) {
 		read_busy(s);
-	else
-		s->got += event->user != FIRST;
+		return;
+	}
+	s->got += event->user != FIRST;
+	if (event->user == ACCEPTED)
+		close((int)event->result);
 }
 
 static void visit_one(struct stage *s)
