@@ -327,9 +327,10 @@ def check_claims(program, folder):
                     wanted = content(there)
                 except OSError:
                     continue
-                # What they count changes; what they are does not.
+                # What they count changes, also by some lines where they list the sockets of other programs; what is
+                # taken at a false size lacks a page, or all.
                 check(f"{there}: {len(content(here))} bytes of {len(wanted)}",
-                      abs(len(content(here)) - len(wanted)) <= len(wanted) // 100 + 64)
+                      abs(len(content(here)) - len(wanted)) <= len(wanted) // 10 + 1024)
     unix = len(content(f"{folder}/net/unix"))
     check(f"/proc/PID/net/unix: {unix} bytes", unix > 40 * 2 * len(pairs))
     for pair in pairs:
