@@ -2,7 +2,6 @@
 #include "call/edge.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 /* Edges beyond the slots' own six arguments come from `after`; address space for 16 a slot, touched
  * only as far as used. */
