@@ -206,7 +206,12 @@ static bool has_more(struct asys_queue *q, int64_t id)
 	const struct backlog *b = &q->backlog;
 	bool more;
 
-	queue_lock(q);
+	if (queue_shared(q)) { /* as queue_lock does, which the library does not give out */
+		q->at_the_door++;
+		pthread_mutex_lock(&q->lock);
+		q->at_the_door--;
+		q->came_in++;
+	}
 	more = slot_find(&q->pool, id) != NIL;
 	for (size_t k = 0; k < b->count && !more; k++)
 		more = b->events[(b->head + k) & (b->room - 1)].id.value == id;

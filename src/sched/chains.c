@@ -152,22 +152,22 @@ static void yield(struct asys_queue *q, struct instance *inst)
 	q->news = true; /* whoever put it here may not stay to go on with it */
 }
 
-/* When there may be a slot for its next step: one has become free. */
+/* When there may be a slot for its next step: one has become free. Who came first is first. */
 static void starve(struct asys_queue *q, struct instance *inst)
 {
 	inst->listed = true;
-	inst->link = q->starved;
-	q->starved = inst;
+	inst->link = NULL;
+	*q->starved_last = inst;
+	q->starved_last = &inst->link;
 }
 
+/* Before the others: those find slots again and again, where these would find none. */
 void chains_feed(struct asys_queue *q)
 {
-	struct instance **end = &q->chains;
-
-	while (*end)
-		end = &(*end)->link;
-	*end = q->starved;
+	*q->starved_last = q->chains;
+	q->chains = q->starved;
 	q->starved = NULL;
+	q->starved_last = &q->starved;
 	q->news = true;
 }
 
@@ -559,9 +559,9 @@ bool chain_takes(struct asys_queue *q, uint32_t i, int64_t result)
 	}
 	inst->out--;
 	chain_done(inst, k, NULL, result);
+	go_on_later(q, inst);
 	if (unlikely(q->starved))
 		chains_feed(q);
-	go_on_later(q, inst);
 	return true;
 }
 

@@ -154,6 +154,17 @@ static void help_own(struct asys_queue *q, const struct goal *goal)
 	}
 }
 
+/* What a visit owes everybody, whatever it came for: deadlines that are over, sendings that go on, and what is ready
+ * and not quick goes where it belongs. drive_on does the same by reap and go_on. */
+void advance(struct asys_queue *q, bool here)
+{
+	if (unlikely(q->timers.count))
+		timers_run(q);
+	chains_go_on(q, here);
+	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
+		start_all(q);
+}
+
 /*
  * The goal is met by what ended without this visit; what is ready gets its turn all the same, or a call
  * that ends again and again (a descriptor that always has data) would keep it from running for ever. So
@@ -167,12 +178,7 @@ void serve(struct asys_queue *q, const struct goal *goal)
 						  q->nended;
 	uint32_t i, n;
 
-	if (unlikely(q->timers.count))
-		timers_run(q);
-	if (unlikely(q->chains))
-		chains_run(q, may_help(q));
-	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
-		start_all(q);
+	advance(q, may_help(q));
 	if (queue_outstanding(q)) {
 		flush_engines(q); /* cancels too */
 		reap(q);
@@ -260,11 +266,7 @@ static bool go_on(struct asys_queue *q, const struct goal *goal)
 {
 	uint32_t before;
 
-	if (unlikely(q->chains)) {
-		chains_run(q, may_help(q));
-		if (late(goal))
-			return true;
-	}
+	chains_go_on(q, may_help(q));
 	if (unlikely(alone(q, goal))) {
 		run_alone(q);
 		return true;
@@ -282,9 +284,29 @@ static bool go_on(struct asys_queue *q, const struct goal *goal)
 	return (may_help(q) || threads_stuck(q)) && help_shared(q);
 }
 
+/*
+ * It goes round again without a sleep, as it may for ever (a sending that loops): what a sleep would have given
+ * others is due. Engines get what was collected for them, a loop hears what has ended, and who stands at the door
+ * comes in: then true, and all may be different.
+ */
+static bool instead_of_sleep(struct asys_queue *q)
+{
+	if (queue_outstanding(q))
+		flush_engines(q);
+	if (likely(!queue_shared(q)))
+		return false;
+	if (unlikely(q->fd_wanted))
+		user_signal(q);
+	if (likely(!atomic_load_explicit(&q->at_the_door, memory_order_relaxed)))
+		return false;
+	let_others_in(q);
+	return true;
+}
+
 static int drive_on(struct asys_queue *q, const struct goal *goal)
 {
 	bool served = goal->stop != NULL; /* a driver has no other visits */
+	bool again = false;
 	int err;
 
 	for (;;) {
@@ -304,6 +326,11 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 			continue;
 		}
 		served = true;
+		if (again && instead_of_sleep(q)) {
+			again = false;
+			continue;
+		}
+		again = true;
 		if (go_on(q, goal)) {
 			if (late(goal) && !reached(q, goal))
 				return -ETIME;
@@ -322,6 +349,7 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 		err = sleep_for_end(q, ends_needed(q, goal), goal->when_ns);
 		if (err)
 			return err;
+		again = false;
 	}
 }
 
@@ -331,9 +359,6 @@ int drive(struct asys_queue *q, const struct goal *goal)
 	struct stopwatch watch;
 	bool measured;
 	int err;
-
-	if (unlikely(q->starved) && slots_used(&q->pool) < q->pool.depth)
-		chains_feed(q);
 
 	measured = share_measures(q, &watch);
 	err = drive_on(q, goal);

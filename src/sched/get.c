@@ -63,14 +63,7 @@ static void start_without_waiting(struct asys_queue *q)
 	driver_needed(q);
 	/* What ends may let others start: again, as long as there is no event to go with. */
 	for (unsigned n = 0; n < START_ROUNDS && more; n++) {
-		if (unlikely(q->timers.count))
-			timers_run(q);
-		if (unlikely(q->starved) && slots_used(&q->pool) < q->pool.depth)
-			chains_feed(q);
-		if (unlikely(q->chains))
-			chains_run(q, false);
-		if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
-			start_all(q);
+		advance(q, false);
 		if (q->nlist[LIST_QUICK])
 			share_all(q);
 		if (queue_outstanding(q))
@@ -95,12 +88,7 @@ ASYS_API int asys_queue_flush(struct asys_queue *q)
 		return err;
 	context_follow(q);
 	driver_needed(q);
-	if (unlikely(q->timers.count))
-		timers_run(q);
-	if (unlikely(q->chains))
-		chains_run(q, false);
-	if (q->nlist[LIST_START] || q->nlist[LIST_HOME])
-		start_all(q);
+	advance(q, false);
 	share_all(q);
 	flush_engines(q);
 	if (unlikely(q->nlist[LIST_START]))

@@ -168,6 +168,7 @@ static void init_fields(struct asys_queue *q, const struct asys_queue_options *o
 	for (unsigned k = 0; k < LIST_KINDS * 3; k++)
 		list_init(&q->lists[k / 3][k % 3]);
 	list_init(&q->ended);
+	q->starved_last = &q->starved;
 	bell_init(&q->bell);
 	pthread_mutex_init(&q->lock, NULL);
 	context_init(q);

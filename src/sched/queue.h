@@ -93,10 +93,11 @@ struct asys_queue {
 
 	struct timer_heap timers;
 	struct edge_pool edges;
-	struct instance *chains;  /* sendings that the client is to go on with, linked */
-	struct instance *starved; /* ... once there is a slot for their next step */
-	uint64_t spin_ns;	  /* as asked for */
-	uint64_t spin_now;	  /* adapted */
+	struct instance *chains;	/* sendings that the client is to go on with, linked */
+	struct instance *starved;	/* ... once there is a slot for their next step */
+	struct instance **starved_last; /* the link of the last of these */
+	uint64_t spin_ns;		/* as asked for */
+	uint64_t spin_now;		/* adapted */
 	uint32_t cores;
 	struct backlog backlog;
 	struct next_call *next_calls; /* what asys_after and its kind said */
@@ -116,6 +117,8 @@ struct asys_queue {
 
 	/* Shared queues. */
 	pthread_mutex_t lock;
+	_Atomic uint32_t at_the_door; /* threads that wait for the lock */
+	_Atomic uint32_t came_in;     /* how often one of them has got it */
 	_Atomic uint32_t changes; /* futex: raised when an event came, or nobody sleeps any more */
 	uint32_t listeners;	  /* who waits on it */
 	bool somebody_sleeps; /* one thread sleeps or spins for all; the others wait on `changes` */
@@ -152,12 +155,6 @@ static inline struct slot *slot_at(struct asys_queue *q, uint32_t i)
 static inline bool queue_shared(const struct asys_queue *q)
 {
 	return q->flags & ASYS_QUEUE_SHARED;
-}
-
-static inline void queue_lock(struct asys_queue *q)
-{
-	if (unlikely(queue_shared(q)))
-		pthread_mutex_lock(&q->lock);
 }
 
 /* Puts a ready call on a list, behind those of its priority. */

@@ -28,10 +28,20 @@
  * whoever sleeps for all, true if he had to be woken. */
 void tell_others(struct asys_queue *q);
 bool poke_sleeper(struct asys_queue *q);
+/* For who keeps the lock without an end: a thread that waits for it gets it. */
+void let_others_in(struct asys_queue *q);
 /* There is something by now that who sleeps for all does not listen to, or look after. */
 bool sleeper_misses(const struct asys_queue *q);
 /* sleep.c: event_fd was written by a ringer, or will be: makes it quiet again. */
 void drain_event_fd(struct asys_queue *q);
+
+void queue_lock_waiting(struct asys_queue *q); /* sleep.c */
+
+static inline void queue_lock(struct asys_queue *q)
+{
+	if (unlikely(queue_shared(q)) && unlikely(pthread_mutex_trylock(&q->lock)))
+		queue_lock_waiting(q);
+}
 
 /* Whoever lets the lock go says what has ended meanwhile: the sleeper did not see it. */
 static inline void queue_unlock(struct asys_queue *q)
@@ -202,6 +212,7 @@ static inline uint32_t welcome(const struct asys_queue *q, const struct goal *go
 int drive(struct asys_queue *q, const struct goal *goal);
 /* For a visit whose goal is met already: what is ready gets its turn. */
 void serve(struct asys_queue *q, const struct goal *goal);
+void advance(struct asys_queue *q, bool here); /* `here`: sendings may make calls in this thread */
 unsigned reap(struct asys_queue *q);
 void run_here(struct asys_queue *q, uint32_t i); /* the call runs in this thread now, and ends */
 
@@ -300,6 +311,16 @@ void chain_run(struct asys_queue *q, uint32_t i); /* its slot was taken from a l
 void chains_run(struct asys_queue *q, bool here);
 /* Those that found no slot for a step try again: one may be free. */
 void chains_feed(struct asys_queue *q);
+
+/* Both. */
+static inline void chains_go_on(struct asys_queue *q, bool here)
+{
+	if (unlikely(q->starved) && slots_used(&q->pool) < q->pool.depth)
+		chains_feed(q);
+	if (unlikely(q->chains))
+		chains_run(q, here);
+}
+
 /* A sending is asked to end, before its slot is: false if it was before. */
 bool chain_asked_to_end(struct asys_queue *q, uint32_t i);
 bool slot_asked_to_end(const struct slot *slot); /* a call or a sending */

@@ -13,6 +13,7 @@
 #include "engine/ready.h"
 #include "sched/sched.h"
 #include <limits.h>
+#include <sched.h>
 #include <unistd.h>
 
 #define LISTEN_THREADS 1u
@@ -21,6 +22,7 @@
 
 #define SPIN_FEW 4u /* ends worth spinning for; more take longer than a spin */
 #define SPIN_LEAST_NS 1000u
+#define DOOR_NS 1000000u      /* in which a thread that is woken gets a core, mostly */
 #define SHORT_NAP_NS 1000000u /* where no descriptors are to be had to sleep on */
 
 static uint32_t listen_kinds(const struct asys_queue *q)
@@ -168,7 +170,7 @@ static int wait_for_sleeper(struct asys_queue *q, uint64_t when_ns)
 	q->listeners++;
 	pthread_mutex_unlock(&q->lock);
 	err = futex_wait(&q->changes, seen, when_ns);
-	pthread_mutex_lock(&q->lock);
+	queue_lock(q);
 	q->listeners--;
 	return err == -EINTR ? err : 0;
 }
@@ -211,6 +213,28 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 	if (queue_shared(q))
 		wake_listeners(q);
 	return err;
+}
+
+void queue_lock_waiting(struct asys_queue *q)
+{
+	atomic_fetch_add_explicit(&q->at_the_door, 1, memory_order_relaxed);
+	pthread_mutex_lock(&q->lock);
+	atomic_fetch_sub_explicit(&q->at_the_door, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&q->came_in, 1, memory_order_relaxed);
+}
+
+/* To unlock and lock again is not enough: a mutex is not fair, and who slept on it comes too late for ever. */
+void let_others_in(struct asys_queue *q)
+{
+	uint32_t before = atomic_load_explicit(&q->came_in, memory_order_relaxed);
+	uint64_t until = clock_now() + DOOR_NS;
+
+	queue_unlock(q);
+	do
+		sched_yield();
+	while (atomic_load_explicit(&q->came_in, memory_order_relaxed) == before &&
+	       clock_now() < until);
+	queue_lock(q);
 }
 
 bool poke_sleeper(struct asys_queue *q)

@@ -2,7 +2,7 @@
 /*
  * Contract: what is ready is served within a stated bound, whatever else keeps ending (docs/DESIGN.md,
  * "Served in turn"). Beside a descriptor that always has data, and is read again after each event, or a flood
- * of calls of high priority, each sent again after its event, calls and chains of every kind are sent once;
+ * of calls of high priority, each sent again after its event, or a sending that loops for ever, calls and chains of every kind are sent once;
  * all must have ended before VISITS_MOST visits were made, in each way of visiting a queue.
  */
 #include "support.h"
@@ -17,6 +17,7 @@
 
 #define OTHERS 10u
 #define FLOOD 40u /* more than one visit runs */
+#define ENDLESS 100u
 #define VISITS_MOST 20000u
 #define BUSY UINT64_C(77)
 #define ACCEPTED UINT64_C(79)
@@ -34,7 +35,18 @@ struct stage {
 	struct timespec sleep;
 	asys_id newest; /* read of the busy pipe */
 	unsigned got, visits;
-	enum busy { A_PIPE, QUICK_CALLS, HOME_CALLS, CHAINS, BUSY_KINDS } kind;
+	enum busy {
+		A_PIPE,
+		QUICK_CALLS,
+		HOME_CALLS,
+		CHAINS,
+		LOOPS,
+		TIMERS,
+		COMPUTES,
+		BUSY_KINDS
+	} kind;
+	struct asys_chain
+		*endless; /* of the last three: a sending that never lets its driver sleep */
 };
 
 static void read_busy(struct stage *s)
@@ -49,6 +61,11 @@ static void read_busy(struct stage *s)
 		break;
 	case CHAINS:
 		s->newest = asys_chain_send(asys_high(s->q), s->chain);
+		break;
+	case LOOPS:
+	case TIMERS:
+	case COMPUTES:
+		s->newest = submit(s->q, SYS_getppid, 0);
 		break;
 	default:
 		check_eq(write(s->busy[1], "x", 1), 1);
@@ -225,6 +242,28 @@ static const struct {
 	{ "wait", visit_by_wait },   { "loop", visit_by_loop },
 };
 
+static int64_t next(const uint64_t arg[6])
+{
+	return (int64_t)arg[0] + 1;
+}
+
+static void send_endless(struct stage *s)
+{
+	check_eq(asys_chain_open(&s->endless, NULL), 0);
+	for (unsigned k = 0; k < ENDLESS; k++) {
+		asys_chain_loop(s->endless, UINT32_MAX);
+		if (s->kind == TIMERS)
+			asys_chain_timer(s->endless, 1000);
+		else if (s->kind == COMPUTES)
+			asys_chain_compute(s->endless, next, 1);
+		else
+			asys_getppid(s->endless);
+		asys_chain_end(s->endless);
+	}
+	check_eq(asys_chain_ready(s->endless), 0);
+	check(asys_chain_send(s->q, s->endless).value > 0);
+}
+
 static void set_stage(struct stage *s, uint32_t flags)
 {
 	s->q = open_depth(256, flags);
@@ -238,12 +277,15 @@ static void set_stage(struct stage *s, uint32_t flags)
 	asys_pread64(s->chain, s->file, s->bytes[0], 64, 0);
 	asys_getppid(s->chain);
 	check_eq(asys_chain_ready(s->chain), 0);
+	if (s->kind >= LOOPS)
+		send_endless(s);
 }
 
 static void clear_stage(struct stage *s)
 {
 	asys_queue_close(s->q);
 	asys_chain_close(s->chain);
+	asys_chain_close(s->endless);
 	close(s->file);
 	close(s->busy[0]);
 	close(s->busy[1]);
@@ -262,7 +304,7 @@ static void all_kinds_beside(uint32_t flags, enum busy busy)
 
 			progress();
 			set_stage(&s, flags);
-			for (unsigned n = 0; n < (busy == A_PIPE ? 1 : FLOOD); n++)
+			for (unsigned n = 0; n < (busy == A_PIPE || s.endless ? 1 : FLOOD); n++)
 				read_busy(&s);
 			for (unsigned n = 0; n < OTHERS; n++)
 				kinds[k].send(&s, n);

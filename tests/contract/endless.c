@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contract: a sending that loops for ever, so that who drives its queue never sleeps, keeps nobody out: other
+ * threads send, wait and cancel, and hear what has ended; loops that poll the descriptor do, too; other
+ * sendings get slots for their steps. progress.c has the same for the thread that drives.
+ */
+#include "support.h"
+
+#include <asys/chain.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+
+#define BRANCHES 8u
+#define ROUNDS 50u
+
+enum loop { TIMERS, COMPUTES, CALLS, LOOPS };
+
+static int64_t next(const uint64_t arg[6])
+{
+	return (int64_t)arg[0] + 1;
+}
+
+static struct asys_chain *build(enum loop loop, unsigned branches)
+{
+	struct asys_chain *c;
+
+	check_eq(asys_chain_open(&c, NULL), 0);
+	for (unsigned k = 0; k < branches; k++) {
+		asys_chain_loop(c, UINT32_MAX);
+		if (loop == TIMERS)
+			asys_chain_timer(c, 1000);
+		else if (loop == COMPUTES)
+			asys_chain_compute(c, next, 1);
+		else
+			asys_getppid(c);
+		asys_chain_end(c);
+	}
+	check_eq(asys_chain_ready(c), 0);
+	return c;
+}
+
+struct waiter {
+	struct asys_queue *q;
+	asys_id id;
+	int64_t result;
+};
+
+static void *wait_for(void *arg)
+{
+	struct waiter *w = arg;
+	struct asys_event event;
+
+	check_eq(asys_queue_wait(w->q, w->id, &event), 0);
+	w->result = event.result;
+	return NULL;
+}
+
+/* Calls of several kinds, sent and awaited beside the thread that drives. */
+static void rounds_beside(struct asys_queue *q)
+{
+	struct pollfd pfd = { .fd = asys_queue_fd(q), .events = POLLIN };
+	struct asys_event event;
+	int fd[2];
+	char in;
+
+	make_pipe(fd);
+	for (unsigned n = 0; n < ROUNDS; n++) {
+		asys_id id = submit(q, SYS_getppid, 0);
+
+		progress();
+		check_eq(asys_queue_wait(q, id, &event), 0);
+		id = submit(q, SYS_read, fd[0], &in, 1);
+		check_eq(asys_queue_flush(q), 0);
+		check_eq(write(fd[1], "x", 1), 1);
+		check_eq(asys_queue_wait(q, id, &event), 0);
+		check_eq(event.result, 1);
+		id = submit(q, SYS_read, fd[0], &in, 1);
+		check_eq(asys_queue_cancel(q, id), 0);
+		check_eq(result_of(q, id), -ECANCELED);
+		submit(q, SYS_read, fd[0], &in, 1);
+		check_eq(asys_queue_flush(q), 0);
+		check_eq(write(fd[1], "x", 1), 1);
+		if (driver_is("fd")) /* its other thread takes the event, for both */
+			asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER);
+		else
+			while (asys_queue_get(q, &event) != 1)
+				check_eq(poll(&pfd, 1, 10000), 1);
+		check_eq(event.result, 1);
+	}
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void beside(uint32_t flags, enum loop loop, unsigned branches)
+{
+	struct asys_chain *c = build(loop, branches);
+	struct asys_queue *q = open_depth(64, flags);
+	struct waiter w = { .q = q, .id = asys_chain_send(q, c) };
+	pthread_t thread;
+
+	check(w.id.value > 0);
+	check_eq(pthread_create(&thread, NULL, wait_for, &w), 0);
+	sleep_ms(20); /* it is the thread that drives, unless there is a driver */
+	rounds_beside(q);
+	check_eq(asys_queue_cancel(q, w.id), 0);
+	check_eq(pthread_join(thread, NULL), 0);
+	check_eq(w.result, -ECANCELED);
+	asys_queue_close(q);
+	asys_chain_close(c);
+}
+
+static void beside_all(uint32_t flags)
+{
+	for (enum loop loop = TIMERS; loop < LOOPS; loop++) {
+		beside(flags, loop, BRANCHES);
+		beside(flags, loop, 20 * BRANCHES);
+	}
+}
+
+static void test_another_waits(void **state)
+{
+	(void)state;
+	beside_all(ASYS_QUEUE_SHARED);
+}
+
+static void test_driver(void **state)
+{
+	(void)state;
+	beside_all(ASYS_QUEUE_DRIVER);
+}
+
+static void test_no_help(void **state)
+{
+	(void)state;
+	if (engine_forced("inline"))
+		skip_because("engine inline and NO_HELP exclude each other");
+	beside_all(ASYS_QUEUE_SHARED | ASYS_QUEUE_NO_HELP);
+}
+
+/* More branches than the queue has slots for: another sending's second step gets one all the same, also where
+ * every visit finds an event at hand. */
+static void slots(uint32_t flags, bool events)
+{
+	struct asys_chain *all = build(TIMERS, 600), *c;
+	struct asys_queue *q = open_depth(8, flags);
+	uint64_t late = asys_now() + UINT64_C(10000000000);
+	struct asys_event event;
+	static int64_t result;
+	int wait[2], ready[2];
+	char in[2];
+
+	make_pipe(wait);
+	make_pipe(ready);
+	result = -1;
+	check_eq(asys_chain_open(&c, NULL), 0);
+	asys_read(c, wait[0], &in[0], 1);
+	asys_read(asys_store(c, &result), ready[0], &in[1], 1);
+	check_eq(asys_chain_ready(c), 0);
+	check_eq(write(ready[1], "x", 1), 1);
+	check(asys_chain_send(q, all).value > 0);
+	for (unsigned n = 0; n < 20; n++)
+		asys_queue_get_many(q, &event, 1, 1, 1000000);
+	check(asys_chain_send(q, c).value > 0);
+	for (unsigned n = 0; events && n < 3; n++)
+		submit(q, SYS_getppid, 0);
+	while (__atomic_load_n(&result, __ATOMIC_ACQUIRE) < 0 && asys_now() < late) {
+		if (events)
+			submit(q, SYS_getppid, 0);
+		asys_queue_get_many(q, &event, 1, 1, events ? ASYS_FOREVER : 1000000);
+	}
+	check_eq(result, 1);
+	asys_queue_close(q);
+	asys_chain_close(all);
+	asys_chain_close(c);
+	for (unsigned k = 0; k < 2; k++) {
+		close(wait[k]);
+		close(ready[k]);
+	}
+}
+
+static void test_slots(void **state)
+{
+	(void)state;
+	for (unsigned events = 0; events < 2; events++) {
+		slots(0, events);
+		slots(ASYS_QUEUE_SHARED, events);
+		slots(ASYS_QUEUE_DRIVER, events);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		contract(test_another_waits),
+		contract(test_driver),
+		contract(test_no_help),
+		contract(test_slots),
+	};
+
+	return group(tests, argc, argv);
+}
