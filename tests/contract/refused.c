@@ -120,7 +120,7 @@ struct sent {
 	struct timespec nap;
 	unsigned char *data;
 	asys_id read[READS], receive, sleeps, sends, sending, idles[2];
-	uint32_t done;
+	uint32_t sent, done;
 };
 
 /* A bit of everything that waits. */
@@ -141,6 +141,7 @@ static void *send_all(void *arg)
 	if (c->setting->owner_only)
 		check_eq(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program_of(c->setting)),
 			 0);
+	__atomic_store_n(&c->sent, 1, __ATOMIC_RELEASE);
 	while (c->setting->moved && !c->setting->owner_left &&
 	       !__atomic_load_n(&c->done, __ATOMIC_ACQUIRE))
 		sleep_ms(1);
@@ -217,8 +218,8 @@ static int refuse(void *arg)
 		check_eq(pthread_create(&first, NULL, send_all, &c), 0);
 		if (c.setting->owner_left)
 			pthread_join(first, NULL);
-		else
-			sleep_ms(50);
+		while (!__atomic_load_n(&c.sent, __ATOMIC_ACQUIRE))
+			sleep_ms(1);
 	} else {
 		send_all(&c);
 		sleep_ms(10);
