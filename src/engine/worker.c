@@ -198,6 +198,18 @@ static bool take_slow_from(struct worker *w, enum lane lane, unsigned priority)
 	return any;
 }
 
+static uint32_t slow_most(const struct worker *w)
+{
+	const struct threads *t = w->q->threads;
+
+	return t->max > 1 ? t->max - 1 : 1;
+}
+
+bool worker_may_be_slow(const struct worker *w)
+{
+	return atomic_load_explicit(&w->crew->slow_running, memory_order_relaxed) < slow_most(w);
+}
+
 /*
  * The right to be in a slow call, or to look for one: all threads but one may have it. Who is refused may
  * rely on another that has it, and so looks at the lanes again before it sleeps; two that only tried
@@ -205,8 +217,7 @@ static bool take_slow_from(struct worker *w, enum lane lane, unsigned priority)
  */
 static bool claim_slow(struct worker *w)
 {
-	const struct threads *t = w->q->threads;
-	uint32_t most = t->max > 1 ? t->max - 1 : 1;
+	uint32_t most = slow_most(w);
 	uint32_t now = atomic_load_explicit(&w->crew->slow_running, memory_order_seq_cst);
 
 	do {

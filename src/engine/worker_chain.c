@@ -8,6 +8,9 @@
 #include "engine/worker.h"
 #include "sched/queue.h"
 
+#define TURN_STEPS \
+	1024u /* calls of one sending, before others who wait for a thread have their turn */
+
 /* Calls that are made here: those that cannot block for ever, and in the lane of those that may, any that
  * would need a thread of their own, if nothing else of the sending could go on meanwhile. */
 static bool is_mine(const struct worker *w, const struct slot *slot, const struct instance *inst,
@@ -105,11 +108,32 @@ static bool make_step(struct worker *w, struct instance *inst, uint32_t k, const
 	return inst->hung == NIL;
 }
 
+/*
+ * Somebody waits for a thread, and none is there for it: all are busy, perhaps each with a sending that loops for ever,
+ * or as many as may be in slow lanes. Then one that has had this turn goes back, and comes again behind the others.
+ */
+static bool is_awaited(const struct worker *w, const struct slot *slot)
+{
+	const struct threads *t = w->q->threads;
+	uint32_t slow = threads_queued(t, LANE_SLOW) + threads_queued(t, LANE_HANGING);
+
+	if (slow && slot->lane != LANE_QUICK && !worker_may_be_slow(w))
+		return true;
+	return !atomic_load_explicit(&w->crew->idle, memory_order_relaxed) &&
+	       (slow || threads_queued(t, LANE_QUICK));
+}
+
+/* T4: the sender's rights may have changed between two steps. */
+static bool goes_on(struct worker *w, const struct slot *slot, uint32_t *steps)
+{
+	return worker_may_go_on(w) && (++*steps % TURN_STEPS || !is_awaited(w, slot));
+}
+
 static void run_steps(struct worker *w, struct slot *slot, struct instance *inst)
 {
 	const uint32_t *flags = &slot->call.flags;
 	struct asys_call call;
-	uint32_t k = NIL;
+	uint32_t k = NIL, steps = 0;
 
 	for (;;) {
 		enum chain_want want = chain_next(inst, &k, &call);
@@ -120,11 +144,10 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 			chain_unget_report(inst, k);
 			return;
 		}
-		/* T4: the sender's rights may have changed between two steps. */
-		if (want == CHAIN_YIELD && worker_may_go_on(w))
+		if (want == CHAIN_YIELD && worker_may_go_on(w) && !is_awaited(w, slot))
 			continue;
 		if (want != CHAIN_CALL || !is_mine(w, slot, inst, k, &call) ||
-		    !worker_may_go_on(w)) {
+		    !goes_on(w, slot, &steps)) {
 			if (want != CHAIN_YIELD)
 				chain_unget(inst, k);
 			return;
