@@ -286,8 +286,8 @@ static bool go_on(struct asys_queue *q, const struct goal *goal)
 
 /*
  * It goes round again without a sleep, as it may for ever (a sending that loops): what a sleep would have given
- * others is due. Engines get what was collected for them, a loop hears what has ended, and who stands at the door
- * comes in: then true, and all may be different.
+ * others is due. Engines get what was collected for them, sleepers and loops hear what has ended, and who stands at
+ * the door comes in: then true, and all may be different.
  */
 static bool instead_of_sleep(struct asys_queue *q)
 {
@@ -297,6 +297,8 @@ static bool instead_of_sleep(struct asys_queue *q)
 		return false;
 	if (unlikely(q->fd_wanted))
 		user_signal(q);
+	if (q->news)
+		tell_others(q); /* one may have gone to sleep before this thread came */
 	if (likely(!atomic_load_explicit(&q->at_the_door, memory_order_relaxed)))
 		return false;
 	let_others_in(q);

@@ -118,6 +118,7 @@ struct asys_queue {
 	/* Shared queues. */
 	pthread_mutex_t lock;
 	_Atomic uint32_t at_the_door; /* threads that wait for the lock */
+	_Atomic uint32_t impatient;   /* of these, those that have waited for long */
 	_Atomic uint32_t came_in;     /* how often one of them has got it */
 	_Atomic uint32_t changes; /* futex: raised when an event came, or nobody sleeps any more */
 	uint32_t listeners;	  /* who waits on it */

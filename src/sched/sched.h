@@ -30,6 +30,7 @@ void tell_others(struct asys_queue *q);
 bool poke_sleeper(struct asys_queue *q);
 /* For who keeps the lock without an end: a thread that waits for it gets it. */
 void let_others_in(struct asys_queue *q);
+void queue_give_way(struct asys_queue *q);
 /* There is something by now that who sleeps for all does not listen to, or look after. */
 bool sleeper_misses(const struct asys_queue *q);
 /* sleep.c: event_fd was written by a ringer, or will be: makes it quiet again. */
@@ -79,6 +80,9 @@ static inline void queue_leave(struct asys_queue *q)
 	if (unlikely(q->fd_wanted))
 		user_wait_begin(q);
 	queue_unlock(q);
+	if (unlikely(queue_shared(q)) &&
+	    unlikely(atomic_load_explicit(&q->impatient, memory_order_relaxed)))
+		queue_give_way(q);
 }
 
 /* queue.c: what is given, or the defaults, checked and completed; also by the environment. 0 or -errno

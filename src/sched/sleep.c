@@ -215,25 +215,50 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 	return err;
 }
 
+/*
+ * A mutex is not fair: who sleeps on it comes too late, again and again, if another thread keeps it, or takes it
+ * anew at once. Who keeps it looks for those at the door (instead_of_sleep). Who takes it anew does not, since to
+ * hand it on each time would cost a switch of threads for each call; but it gives way to those who have
+ * waited for long.
+ */
 void queue_lock_waiting(struct asys_queue *q)
 {
+	struct timespec until;
+	bool got;
+
 	atomic_fetch_add_explicit(&q->at_the_door, 1, memory_order_relaxed);
-	pthread_mutex_lock(&q->lock);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += DOOR_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	got = !pthread_mutex_timedlock(&q->lock, &until);
+	if (unlikely(!got)) {
+		atomic_fetch_add_explicit(&q->impatient, 1, memory_order_relaxed);
+		pthread_mutex_lock(&q->lock);
+		atomic_fetch_sub_explicit(&q->impatient, 1, memory_order_relaxed);
+	}
 	atomic_fetch_sub_explicit(&q->at_the_door, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&q->came_in, 1, memory_order_relaxed);
 }
 
-/* To unlock and lock again is not enough: a mutex is not fair, and who slept on it comes too late for ever. */
-void let_others_in(struct asys_queue *q)
+/* Without the lock. */
+void queue_give_way(struct asys_queue *q)
 {
 	uint32_t before = atomic_load_explicit(&q->came_in, memory_order_relaxed);
 	uint64_t until = clock_now() + DOOR_NS;
 
-	queue_unlock(q);
 	do
 		sched_yield();
 	while (atomic_load_explicit(&q->came_in, memory_order_relaxed) == before &&
-	       clock_now() < until);
+	       atomic_load_explicit(&q->at_the_door, memory_order_relaxed) && clock_now() < until);
+}
+
+void let_others_in(struct asys_queue *q)
+{
+	queue_unlock(q);
+	queue_give_way(q);
 	queue_lock(q);
 }
 

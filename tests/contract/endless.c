@@ -2,7 +2,7 @@
 /*
  * Contract: a sending that loops for ever, so that who drives its queue never sleeps, keeps nobody out: other
  * threads send, wait and cancel, and hear what has ended; loops that poll the descriptor do, too; other
- * sendings get slots for their steps. progress.c has the same for the thread that drives.
+ * sendings get slots for their steps, and calls a thread. progress.c has the same for the thread that drives.
  */
 #include "support.h"
 
@@ -138,6 +138,132 @@ static void test_no_help(void **state)
 	beside_all(ASYS_QUEUE_SHARED | ASYS_QUEUE_NO_HELP);
 }
 
+/* Who went to sleep before the other thread began to drive is woken when its call ends; and what comes after it. */
+static void asleep_before(uint32_t flags, bool chain)
+{
+	struct asys_chain *c = build(COMPUTES, BRANCHES), *own = NULL;
+	struct asys_queue *q = open_depth(64, flags);
+	struct waiter sleeper = { .q = q }, driving = { .q = q };
+	pthread_t threads[2];
+	int fd[2];
+	char in;
+
+	make_pipe(fd);
+	if (chain) {
+		asys_id n;
+
+		check_eq(asys_chain_open(&own, NULL), 0);
+		n = asys_read(own, fd[0], &in, 1);
+		asys_chain_result(own, asys_getppid(asys_after(own, n)));
+		check_eq(asys_chain_ready(own), 0);
+		sleeper.id = asys_chain_send(q, own);
+	} else {
+		sleeper.id = submit(q, SYS_read, fd[0], &in, 1);
+	}
+	check_eq(pthread_create(&threads[0], NULL, wait_for, &sleeper), 0);
+	sleep_ms(5);
+	driving.id = asys_chain_send(q, c);
+	check_eq(pthread_create(&threads[1], NULL, wait_for, &driving), 0);
+	sleep_ms(5);
+	check_eq(write(fd[1], "x", 1), 1);
+	pthread_join(threads[0], NULL);
+	check_eq(sleeper.result, chain ? getppid() : 1);
+	check_eq(asys_queue_cancel(q, driving.id), 0);
+	pthread_join(threads[1], NULL);
+	asys_queue_close(q);
+	asys_chain_close(c);
+	asys_chain_close(own);
+	close(fd[0]);
+	close(fd[1]);
+	progress();
+}
+
+static void test_asleep_before(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n < 10; n++) {
+		asleep_before(ASYS_QUEUE_SHARED, n % 2);
+		asleep_before(ASYS_QUEUE_DRIVER, n % 2);
+	}
+}
+
+/* As many sendings that loop as there are threads: a call that only a thread may run has its turn. */
+static void one_thread(uint32_t flags, enum loop loop, unsigned threads)
+{
+	struct asys_chain *c = build(loop, 1);
+	struct asys_queue_options options;
+	struct asys_event event;
+	struct asys_queue *q;
+	const struct timespec nap = { 0, 1000 };
+	asys_id id, last = { 0 };
+
+	asys_queue_options_init(&options);
+	options.flags = flags;
+	options.depth = 64;
+	options.threads = threads;
+	q = open_with(&options);
+	for (unsigned n = 0; n < threads; n++)
+		last = asys_chain_send(q, c);
+	check(last.value > 0);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(20);
+	for (unsigned n = 0; n < 5; n++) {
+		id = submit(q, SYS_getppid, 0);
+		check_eq(asys_queue_wait(q, id, &event), 0);
+		id = submit(q, SYS_nanosleep, &nap, NULL);
+		check_eq(asys_queue_wait(q, id, &event), 0);
+		progress();
+	}
+	asys_queue_close(q);
+	asys_chain_close(c);
+}
+
+static void test_one_thread(void **state)
+{
+	(void)state;
+	for (enum loop loop = TIMERS; loop < LOOPS; loop++)
+		for (unsigned threads = 1; threads <= 3; threads++) {
+			one_thread(0, loop, threads);
+			one_thread(ASYS_QUEUE_SHARED, loop, threads);
+			if (!engine_forced("inline"))
+				one_thread(ASYS_QUEUE_NO_HELP, loop, threads);
+		}
+}
+
+/* A thread that visits without a pause, each time for a moment: others come in. */
+static void *visits(void *arg)
+{
+	struct waiter *w = arg;
+	struct asys_event event;
+
+	while (!__atomic_load_n(&w->result, __ATOMIC_ACQUIRE))
+		if (asys_queue_get_many(w->q, &event, 1, 1, 0) == 1)
+			return NULL; /* the sending has ended */
+	return NULL;
+}
+
+static void test_tight_visits(void **state)
+{
+	(void)state;
+	for (enum loop loop = TIMERS; loop < LOOPS; loop++) {
+		struct asys_chain *c = build(loop, BRANCHES);
+		struct waiter w = { .q = open_depth(64, ASYS_QUEUE_SHARED) };
+		pthread_t thread;
+
+		check(asys_chain_send(w.q, c).value > 0);
+		check_eq(pthread_create(&thread, NULL, visits, &w), 0);
+		sleep_ms(5);
+		for (unsigned n = 0; n < 200; n++) {
+			check_eq(asys_queue_pending(w.q), 1);
+			progress();
+		}
+		__atomic_store_n(&w.result, 1, __ATOMIC_RELEASE);
+		pthread_join(thread, NULL);
+		asys_queue_close(w.q);
+		asys_chain_close(c);
+	}
+}
+
 /* More branches than the queue has slots for: another sending's second step gets one all the same, also where
  * every visit finds an event at hand. */
 static void slots(uint32_t flags, bool events)
@@ -192,10 +318,10 @@ static void test_slots(void **state)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		contract(test_another_waits),
-		contract(test_driver),
-		contract(test_no_help),
-		contract(test_slots),
+		contract(test_another_waits), contract(test_driver),
+		contract(test_no_help),	      contract(test_slots),
+		contract(test_asleep_before), contract(test_one_thread),
+		contract(test_tight_visits),
 	};
 
 	return group(tests, argc, argv);
