@@ -8,8 +8,10 @@
 #include "engine/worker.h"
 #include "sched/queue.h"
 
-#define TURN_STEPS \
-	1024u /* calls of one sending, before others who wait for a thread have their turn */
+/* So long a sending has its thread, before others who wait for one have their turn; between so many quick calls
+ * it looks whether that time is over. */
+#define TURN_NS 20000000u
+#define LOOK_EVERY 64u
 
 /* Calls that are made here: those that cannot block for ever, and in the lane of those that may, any that
  * would need a thread of their own, if nothing else of the sending could go on meanwhile. */
@@ -108,32 +110,52 @@ static bool make_step(struct worker *w, struct instance *inst, uint32_t k, const
 	return inst->hung == NIL;
 }
 
+struct turn {
+	uint64_t until_ns;
+	uint32_t calls;
+};
+
 /*
- * Somebody waits for a thread, and none is there for it: all are busy, perhaps each with a sending that loops for ever,
- * or as many as may be in slow lanes. Then one that has had this turn goes back, and comes again behind the others.
+ * Somebody waits for a thread, and none is there for it or can be had: all are busy, perhaps each with a sending that
+ * loops for ever, or as many as may be in slow lanes.
  */
 static bool is_awaited(const struct worker *w, const struct slot *slot)
 {
 	const struct threads *t = w->q->threads;
+	const struct crew *crew = w->crew;
 	uint32_t slow = threads_queued(t, LANE_SLOW) + threads_queued(t, LANE_HANGING);
 
 	if (slow && slot->lane != LANE_QUICK && !worker_may_be_slow(w))
 		return true;
-	return !atomic_load_explicit(&w->crew->idle, memory_order_relaxed) &&
-	       (slow || threads_queued(t, LANE_QUICK));
+	if (atomic_load_explicit(&crew->idle, memory_order_relaxed) ||
+	    (atomic_load_explicit(&crew->live, memory_order_relaxed) < t->max &&
+	     !atomic_load_explicit(&t->scarce, memory_order_relaxed)))
+		return false;
+	return slow || (threads_queued(t, LANE_QUICK) &&
+			!atomic_load_explicit(&crew->quick_running, memory_order_relaxed));
+}
+
+/* Then one that has had its turn goes back to the client, and comes again behind the others. */
+static bool turn_is_over(const struct worker *w, const struct slot *slot, const struct turn *turn)
+{
+	return clock_now() >= turn->until_ns && is_awaited(w, slot);
 }
 
 /* T4: the sender's rights may have changed between two steps. */
-static bool goes_on(struct worker *w, const struct slot *slot, uint32_t *steps)
+static bool goes_on(struct worker *w, const struct slot *slot, struct turn *turn)
 {
-	return worker_may_go_on(w) && (++*steps % TURN_STEPS || !is_awaited(w, slot));
+	if (!worker_may_go_on(w))
+		return false;
+	return (++turn->calls % LOOK_EVERY && slot->lane != LANE_SLOW) ||
+	       !turn_is_over(w, slot, turn);
 }
 
 static void run_steps(struct worker *w, struct slot *slot, struct instance *inst)
 {
 	const uint32_t *flags = &slot->call.flags;
 	struct asys_call call;
-	uint32_t k = NIL, steps = 0;
+	struct turn turn = { .until_ns = clock_now() + TURN_NS };
+	uint32_t k = NIL;
 
 	for (;;) {
 		enum chain_want want = chain_next(inst, &k, &call);
@@ -144,10 +166,10 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 			chain_unget_report(inst, k);
 			return;
 		}
-		if (want == CHAIN_YIELD && worker_may_go_on(w) && !is_awaited(w, slot))
+		if (want == CHAIN_YIELD && worker_may_go_on(w) && !turn_is_over(w, slot, &turn))
 			continue;
 		if (want != CHAIN_CALL || !is_mine(w, slot, inst, k, &call) ||
-		    !goes_on(w, slot, &steps)) {
+		    !goes_on(w, slot, &turn)) {
 			if (want != CHAIN_YIELD)
 				chain_unget(inst, k);
 			return;
