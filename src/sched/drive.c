@@ -223,7 +223,7 @@ static bool alone(const struct asys_queue *q, const struct goal *goal)
 {
 	return q->inflight == 1 && q->nlist[LIST_START] == 1 && !q->nsteps && !q->chains &&
 	       goal->when_ns == UINT64_MAX && q->engine == ASYS_ENGINE_AUTO && !q->timers.count &&
-	       may_help(q) && !queue_shared(q) && !q->closing && !q->fault;
+	       may_help(q) && !queue_shared(q) && !q->closing && !q->fault && !reached(q, goal);
 }
 
 static void run_alone(struct asys_queue *q)

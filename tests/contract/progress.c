@@ -443,6 +443,34 @@ static void test_both_ends_after_a_cancelled_open(void **state)
 	temp_remove(folder);
 }
 
+/* A sending that ends in the second round of a wait for it lets a call begin that waits for what comes later: the
+ * wait is over, and does not run that call. */
+static void test_what_a_sending_let_begin(void **state)
+{
+	struct asys_queue *q = open_queue();
+	struct asys_chain *c;
+	struct asys_event event;
+	asys_id sending, after;
+	int fd[2];
+	char in;
+
+	(void)state;
+	make_pipe(fd);
+	check_eq(asys_chain_open(&c, NULL), 0);
+	for (unsigned n = 0; n < 40; n++) /* more than one round makes */
+		asys_getppid(c);
+	check_eq(asys_chain_ready(c), 0);
+	sending = asys_chain_send(q, c);
+	after = submit(asys_after(q, sending), SYS_read, fd[0], &in, 1);
+	check_eq(asys_queue_wait(q, sending, &event), 0);
+	check_eq(write(fd[1], "x", 1), 1);
+	check_eq(result_of(q, after), 1);
+	asys_queue_close(q);
+	asys_chain_close(c);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -453,6 +481,7 @@ int main(int argc, char **argv)
 		contract(test_waits_alone),
 		contract(test_beside_a_fifo),
 		contract(test_both_ends_after_a_cancelled_open),
+		contract(test_what_a_sending_let_begin),
 	};
 
 	return group(tests, argc, argv);
