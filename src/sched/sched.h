@@ -67,6 +67,9 @@ static inline int queue_enter(struct asys_queue *q)
 {
 	if (unlikely(!*q->mark))
 		return queue_enter_child();
+	if (unlikely(queue_shared(q)) &&
+	    unlikely(atomic_load_explicit(&q->impatient, memory_order_relaxed)))
+		queue_give_way(q);
 	queue_lock(q);
 	if (unlikely(q->fd_wanted))
 		user_wait_end(q);
@@ -79,10 +82,7 @@ static inline void queue_leave(struct asys_queue *q)
 		poke_sleeper(q);
 	if (unlikely(q->fd_wanted))
 		user_wait_begin(q);
-	queue_unlock(q);
-	if (unlikely(queue_shared(q)) &&
-	    unlikely(atomic_load_explicit(&q->impatient, memory_order_relaxed)))
-		queue_give_way(q);
+	queue_unlock(q); /* the last access: from here on another thread may close the queue */
 }
 
 /* queue.c: what is given, or the defaults, checked and completed; also by the environment. 0 or -errno

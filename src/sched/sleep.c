@@ -218,8 +218,8 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 /*
  * A mutex is not fair: who sleeps on it comes too late, again and again, if another thread keeps it, or takes it
  * anew at once. Who keeps it looks for those at the door (instead_of_sleep). Who takes it anew does not, since to
- * hand it on each time would cost a switch of threads for each call; but it gives way to those who have
- * waited for long.
+ * hand it on each time would cost a switch of threads for each call; but on entering again it gives way to
+ * those who have waited for long.
  */
 void queue_lock_waiting(struct asys_queue *q)
 {
