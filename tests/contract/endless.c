@@ -4,41 +4,14 @@
  * threads send, wait and cancel, and hear what has ended; loops that poll the descriptor do, too; other
  * sendings get slots for their steps, and calls a thread. progress.c has the same for the thread that drives.
  */
-#include "support.h"
+#include "endless.h"
 
-#include <asys/chain.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
 
 #define BRANCHES 8u
 #define ROUNDS 50u
-
-enum loop { TIMERS, COMPUTES, CALLS, LOOPS };
-
-static int64_t next(const uint64_t arg[6])
-{
-	return (int64_t)arg[0] + 1;
-}
-
-static struct asys_chain *build(enum loop loop, unsigned branches)
-{
-	struct asys_chain *c;
-
-	check_eq(asys_chain_open(&c, NULL), 0);
-	for (unsigned k = 0; k < branches; k++) {
-		asys_chain_loop(c, UINT32_MAX);
-		if (loop == TIMERS)
-			asys_chain_timer(c, 1000);
-		else if (loop == COMPUTES)
-			asys_chain_compute(c, next, 1);
-		else
-			asys_getppid(c);
-		asys_chain_end(c);
-	}
-	check_eq(asys_chain_ready(c), 0);
-	return c;
-}
 
 struct waiter {
 	struct asys_queue *q;
@@ -95,7 +68,7 @@ static void rounds_beside(struct asys_queue *q)
 
 static void beside(uint32_t flags, enum loop loop, unsigned branches)
 {
-	struct asys_chain *c = build(loop, branches);
+	struct asys_chain *c = endless_chain(loop, branches);
 	struct asys_queue *q = open_depth(64, flags);
 	struct waiter w = { .q = q, .id = asys_chain_send(q, c) };
 	pthread_t thread;
@@ -113,7 +86,7 @@ static void beside(uint32_t flags, enum loop loop, unsigned branches)
 
 static void beside_all(uint32_t flags)
 {
-	for (enum loop loop = TIMERS; loop < LOOPS; loop++) {
+	for (enum loop loop = LOOP_TIMERS; loop < LOOPS; loop++) {
 		beside(flags, loop, BRANCHES);
 		beside(flags, loop, 20 * BRANCHES);
 	}
@@ -142,7 +115,7 @@ static void test_no_help(void **state)
 /* Who went to sleep before the other thread began to drive is woken when its call ends; and what comes after it. */
 static void asleep_before(uint32_t flags, bool chain)
 {
-	struct asys_chain *c = build(COMPUTES, BRANCHES), *own = NULL;
+	struct asys_chain *c = endless_chain(LOOP_COMPUTES, BRANCHES), *own = NULL;
 	struct asys_queue *q = open_depth(64, flags);
 	struct waiter sleeper = { .q = q }, driving = { .q = q };
 	pthread_t threads[2];
@@ -191,7 +164,7 @@ static void test_asleep_before(void **state)
 /* As many sendings that loop as there are threads: a call that only a thread may run has its turn. */
 static void one_thread(uint32_t flags, enum loop loop, unsigned threads)
 {
-	struct asys_chain *c = build(loop, 1);
+	struct asys_chain *c = endless_chain(loop, 1);
 	struct asys_queue_options options;
 	struct asys_event event;
 	struct asys_queue *q;
@@ -222,7 +195,7 @@ static void one_thread(uint32_t flags, enum loop loop, unsigned threads)
 static void test_one_thread(void **state)
 {
 	(void)state;
-	for (enum loop loop = TIMERS; loop < LOOPS; loop++)
+	for (enum loop loop = LOOP_TIMERS; loop < LOOPS; loop++)
 		for (unsigned threads = 1; threads <= 3; threads++) {
 			one_thread(0, loop, threads);
 			one_thread(ASYS_QUEUE_SHARED, loop, threads);
@@ -246,8 +219,8 @@ static void *visits(void *arg)
 static void test_tight_visits(void **state)
 {
 	(void)state;
-	for (enum loop loop = TIMERS; loop < LOOPS; loop++) {
-		struct asys_chain *c = build(loop, BRANCHES);
+	for (enum loop loop = LOOP_TIMERS; loop < LOOPS; loop++) {
+		struct asys_chain *c = endless_chain(loop, BRANCHES);
 		struct waiter w = { .q = open_depth(64, ASYS_QUEUE_SHARED) };
 		pthread_t thread;
 
@@ -269,7 +242,7 @@ static void test_tight_visits(void **state)
  * every visit finds an event at hand. */
 static void slots(uint32_t flags, bool events)
 {
-	struct asys_chain *all = build(TIMERS, 600), *c;
+	struct asys_chain *all = endless_chain(LOOP_TIMERS, 600), *c;
 	struct asys_queue *q = open_depth(8, flags);
 	uint64_t late = asys_now() + UINT64_C(10000000000);
 	struct asys_event event;

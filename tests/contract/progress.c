@@ -2,12 +2,11 @@
 /*
  * Contract: what is ready is served within a stated bound, whatever else keeps ending (docs/DESIGN.md,
  * "Served in turn"). Beside a descriptor that always has data, and is read again after each event, or a flood
- * of calls of high priority, each sent again after its event, or a sending that loops for ever, calls and chains of every kind are sent once;
- * all must have ended before VISITS_MOST visits were made, in each way of visiting a queue.
+ * of calls of high priority, each sent again after its event, or a sending that loops for ever, calls and
+ * chains of every kind are sent once; all must have ended before VISITS_MOST visits were made, in each way of visiting a queue.
  */
-#include "support.h"
+#include "endless.h"
 
-#include <asys/chain.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -40,13 +39,11 @@ struct stage {
 		QUICK_CALLS,
 		HOME_CALLS,
 		CHAINS,
-		LOOPS,
-		TIMERS,
-		COMPUTES,
-		BUSY_KINDS
+		BESIDE_TIMERS, /* and in the order of enum loop, to the last */
+		BUSY_KINDS = BESIDE_TIMERS + LOOPS
 	} kind;
 	struct asys_chain
-		*endless; /* of the last three: a sending that never lets its driver sleep */
+		*endless; /* of the last ones: a sending that never lets its driver sleep */
 };
 
 static void read_busy(struct stage *s)
@@ -62,14 +59,12 @@ static void read_busy(struct stage *s)
 	case CHAINS:
 		s->newest = asys_chain_send(asys_high(s->q), s->chain);
 		break;
-	case LOOPS:
-	case TIMERS:
-	case COMPUTES:
-		s->newest = submit(s->q, SYS_getppid, 0);
-		break;
-	default:
+	case A_PIPE:
 		check_eq(write(s->busy[1], "x", 1), 1);
 		s->newest = submit(s->q, SYS_read, s->busy[0], &s->byte, 1);
+		break;
+	default:
+		s->newest = submit(s->q, SYS_getppid, 0);
 	}
 	check(s->newest.value > 0);
 }
@@ -242,28 +237,6 @@ static const struct {
 	{ "wait", visit_by_wait },   { "loop", visit_by_loop },
 };
 
-static int64_t next(const uint64_t arg[6])
-{
-	return (int64_t)arg[0] + 1;
-}
-
-static void send_endless(struct stage *s)
-{
-	check_eq(asys_chain_open(&s->endless, NULL), 0);
-	for (unsigned k = 0; k < ENDLESS; k++) {
-		asys_chain_loop(s->endless, UINT32_MAX);
-		if (s->kind == TIMERS)
-			asys_chain_timer(s->endless, 1000);
-		else if (s->kind == COMPUTES)
-			asys_chain_compute(s->endless, next, 1);
-		else
-			asys_getppid(s->endless);
-		asys_chain_end(s->endless);
-	}
-	check_eq(asys_chain_ready(s->endless), 0);
-	check(asys_chain_send(s->q, s->endless).value > 0);
-}
-
 static void set_stage(struct stage *s, uint32_t flags)
 {
 	s->q = open_depth(256, flags);
@@ -277,8 +250,10 @@ static void set_stage(struct stage *s, uint32_t flags)
 	asys_pread64(s->chain, s->file, s->bytes[0], 64, 0);
 	asys_getppid(s->chain);
 	check_eq(asys_chain_ready(s->chain), 0);
-	if (s->kind >= LOOPS)
-		send_endless(s);
+	if (s->kind >= BESIDE_TIMERS) {
+		s->endless = endless_chain((enum loop)(s->kind - BESIDE_TIMERS), ENDLESS);
+		check(asys_chain_send(s->q, s->endless).value > 0);
+	}
 }
 
 static void clear_stage(struct stage *s)
