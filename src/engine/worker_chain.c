@@ -111,7 +111,7 @@ static bool make_step(struct worker *w, struct instance *inst, uint32_t k, const
 }
 
 struct turn {
-	uint64_t until_ns;
+	uint64_t until_ns; /* from the first look on, which most sendings end before; 0: not yet */
 	uint32_t calls;
 };
 
@@ -136,9 +136,13 @@ static bool is_awaited(const struct worker *w, const struct slot *slot)
 }
 
 /* Then one that has had its turn goes back to the client, and comes again behind the others. */
-static bool turn_is_over(const struct worker *w, const struct slot *slot, const struct turn *turn)
+static bool turn_is_over(const struct worker *w, const struct slot *slot, struct turn *turn)
 {
-	return clock_now() >= turn->until_ns && is_awaited(w, slot);
+	uint64_t now = clock_now();
+
+	if (!turn->until_ns)
+		turn->until_ns = now + TURN_NS;
+	return now >= turn->until_ns && is_awaited(w, slot);
 }
 
 /* T4: the sender's rights may have changed between two steps. */
@@ -154,7 +158,7 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 {
 	const uint32_t *flags = &slot->call.flags;
 	struct asys_call call;
-	struct turn turn = { .until_ns = clock_now() + TURN_NS };
+	struct turn turn = { 0 };
 	uint32_t k = NIL;
 
 	for (;;) {
