@@ -119,13 +119,13 @@ struct turn {
  * Somebody waits for a thread, and none is there for it or can be had: all are busy, perhaps each with a sending that
  * loops for ever, or as many as may be in slow lanes.
  */
-static bool is_awaited(const struct worker *w, const struct slot *slot)
+static bool is_awaited(const struct worker *w)
 {
 	const struct threads *t = w->q->threads;
 	const struct crew *crew = w->crew;
 	uint32_t slow = threads_queued(t, LANE_SLOW) + threads_queued(t, LANE_HANGING);
 
-	if (slow && slot->lane != LANE_QUICK && !worker_may_be_slow(w))
+	if (slow && !worker_may_be_slow(w)) /* sendings are in these lanes, too */
 		return true;
 	if (atomic_load_explicit(&crew->idle, memory_order_relaxed) ||
 	    (atomic_load_explicit(&crew->live, memory_order_relaxed) < t->max &&
@@ -136,13 +136,13 @@ static bool is_awaited(const struct worker *w, const struct slot *slot)
 }
 
 /* Then one that has had its turn goes back to the client, and comes again behind the others. */
-static bool turn_is_over(const struct worker *w, const struct slot *slot, struct turn *turn)
+static bool turn_is_over(const struct worker *w, struct turn *turn)
 {
 	uint64_t now = clock_now();
 
 	if (!turn->until_ns)
 		turn->until_ns = now + TURN_NS;
-	return now >= turn->until_ns && is_awaited(w, slot);
+	return now >= turn->until_ns && is_awaited(w);
 }
 
 /* T4: the sender's rights may have changed between two steps. */
@@ -150,8 +150,7 @@ static bool goes_on(struct worker *w, const struct slot *slot, struct turn *turn
 {
 	if (!worker_may_go_on(w))
 		return false;
-	return (++turn->calls % LOOK_EVERY && slot->lane != LANE_SLOW) ||
-	       !turn_is_over(w, slot, turn);
+	return (++turn->calls % LOOK_EVERY && slot->lane != LANE_SLOW) || !turn_is_over(w, turn);
 }
 
 static void run_steps(struct worker *w, struct slot *slot, struct instance *inst)
@@ -170,7 +169,7 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 			chain_unget_report(inst, k);
 			return;
 		}
-		if (want == CHAIN_YIELD && worker_may_go_on(w) && !turn_is_over(w, slot, &turn))
+		if (want == CHAIN_YIELD && worker_may_go_on(w) && !turn_is_over(w, &turn))
 			continue;
 		if (want != CHAIN_CALL || !is_mine(w, slot, inst, k, &call) ||
 		    !goes_on(w, slot, &turn)) {

@@ -228,11 +228,8 @@ void queue_lock_waiting(struct asys_queue *q)
 
 	atomic_fetch_add_explicit(&q->at_the_door, 1, memory_order_relaxed);
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += DOOR_NS;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
+	until = clock_timespec((uint64_t)until.tv_sec * 1000000000u + (uint64_t)until.tv_nsec +
+			       DOOR_NS);
 	got = !pthread_mutex_timedlock(&q->lock, &until);
 	if (unlikely(!got)) {
 		atomic_fetch_add_explicit(&q->impatient, 1, memory_order_relaxed);
