@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -203,6 +204,15 @@ void fid_ready(struct fid *f, int fd)
 {
 	if (poll(&(struct pollfd){ fd, POLLIN, 0 }, 1, FID_LIMIT_MS / 2) != 1)
 		fid_fail(f, "poll");
+}
+
+/* The emulator runs in the process, which has its name. */
+bool fid_emulated(void)
+{
+	char name[16] = "";
+
+	prctl(PR_GET_NAME, name);
+	return strncmp(name, "qemu-", 5) == 0;
 }
 
 bool fid_peer(struct fid *f)

@@ -133,6 +133,7 @@ void fid_pair(struct fid *f, int type, int ret_ends[2]);
 void fid_fail(struct fid *f, const char *what);
 void fid_patience(void);	       /* long enough for the other side to block */
 void fid_ready(struct fid *f, int fd); /* waits until it can be read */
+bool fid_emulated(void);	       /* QEMU's user mode stands for the kernel */
 
 /* Splits: true in a new process, a moment later; it must end with _exit. One at a time. */
 bool fid_peer(struct fid *f);

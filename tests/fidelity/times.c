@@ -57,7 +57,9 @@ static void sleeps(struct fid *f)
 
 	CALL("nanosleep", &brief, NULL);
 	CALL("nanosleep", &wrong, NULL);
-	CALL("nanosleep", FID_BAD, NULL);
+	/* QEMU before 8 looks at no fault there and sleeps as long as what lies on its own stack says. */
+	if (!fid_emulated())
+		CALL("nanosleep", FID_BAD, NULL);
 	CALL("clock_nanosleep", CLOCK_MONOTONIC, 0, &brief, NULL);
 	CALL("clock_nanosleep", CLOCK_REALTIME, TIMER_ABSTIME, &past, NULL);
 	CALL("clock_nanosleep", 999, 0, &brief, NULL);
