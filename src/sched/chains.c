@@ -447,7 +447,10 @@ static void go_on(struct asys_queue *q, struct instance *inst, bool here)
 			return;
 		case CHAIN_GOES_ON:
 		case CHAIN_YIELD:
-			yield(q, inst);
+			if (here)
+				yield(q, inst);
+			else
+				go_on_later(q, inst);
 			return;
 		case CHAIN_REPORT:
 			if (!report(q, inst, k)) {
@@ -474,7 +477,7 @@ void chain_run(struct asys_queue *q, uint32_t i)
 
 	if (!inst->started)
 		start_sending(q, inst);
-	go_on(q, inst, may_help(q) || threads_stuck(q));
+	go_on(q, inst, true); /* where no waiter may help, since no thread can be had */
 }
 
 void chains_run(struct asys_queue *q, bool here)

@@ -204,6 +204,50 @@ static void test_one_thread(void **state)
 		}
 }
 
+static uint64_t turns;
+
+static int64_t count_turns(const uint64_t arg[6])
+{
+	__atomic_fetch_add(&turns, 1, __ATOMIC_RELAXED);
+	return (int64_t)arg[0];
+}
+
+/* One that gave its thread to another comes to a thread again, and needs no visit to go on. */
+static void test_comes_again(void **state)
+{
+	struct asys_queue_options options;
+	struct asys_event event;
+	struct asys_queue *q;
+	struct asys_chain *c;
+	uint64_t late = asys_now() + UINT64_C(10000000000), before;
+
+	(void)state;
+	if (engine_forced("inline") || driver_is("thread"))
+		skip_because("no thread but the client's, or the driver's, runs it");
+	asys_queue_options_init(&options);
+	options.flags = ASYS_QUEUE_NO_HELP;
+	options.threads = 1;
+	q = open_with(&options);
+	check_eq(asys_chain_open(&c, NULL), 0);
+	asys_chain_loop(c, UINT32_MAX);
+	asys_chain_compute(c, count_turns, 1);
+	asys_chain_end(c);
+	check_eq(asys_chain_ready(c), 0);
+	check(asys_chain_send(q, c).value > 0);
+	for (unsigned n = 0; n < 3; n++) {
+		asys_id id = submit(q, SYS_getppid, 0);
+
+		check_eq(asys_queue_wait(q, id, &event), 0);
+	}
+	check_eq(asys_queue_flush(q), 0);
+	before = __atomic_load_n(&turns, __ATOMIC_RELAXED);
+	while (__atomic_load_n(&turns, __ATOMIC_RELAXED) < before + 1000 && asys_now() < late)
+		sleep_ms(1);
+	check(__atomic_load_n(&turns, __ATOMIC_RELAXED) >= before + 1000);
+	asys_queue_close(q);
+	asys_chain_close(c);
+}
+
 /* A thread that visits without a pause, each time for a moment: others come in. */
 static void *visits(void *arg)
 {
@@ -295,7 +339,7 @@ int main(int argc, char **argv)
 		contract(test_another_waits), contract(test_driver),
 		contract(test_no_help),	      contract(test_slots),
 		contract(test_asleep_before), contract(test_one_thread),
-		contract(test_tight_visits),
+		contract(test_tight_visits),  contract(test_comes_again),
 	};
 
 	return group(tests, argc, argv);

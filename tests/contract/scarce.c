@@ -5,6 +5,7 @@
  */
 #include "support.h"
 
+#include <asys/chain.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <stdlib.h>
@@ -98,16 +99,42 @@ static void names_work(struct asys_queue *q)
 	close(file);
 }
 
+static int64_t next_value(const uint64_t arg[6])
+{
+	return (int64_t)arg[0] + 1;
+}
+
+/* Sendings that go round for longer than one visit lets them, in calls and in what only computes. */
+static void sendings_end(struct asys_queue *q)
+{
+	struct asys_chain *c;
+
+	for (unsigned k = 0; k < 2; k++) {
+		check_eq(asys_chain_open(&c, NULL), 0);
+		asys_chain_loop(c, 500);
+		if (k)
+			asys_getppid(c);
+		else
+			asys_chain_compute(c, next_value, 1);
+		asys_chain_end(c);
+		asys_chain_result(c, asys_getpid(c));
+		check_eq(asys_chain_ready(c), 0);
+		check_eq(result_of(q, asys_chain_send(q, c)), getpid());
+		asys_chain_close(c);
+	}
+}
+
 static int without_threads(void *arg)
 {
 	struct asys_queue *q;
 
 	one_process();
 	q = open_depth(64, flags_of(arg));
-	for (unsigned k = 0; k < 20; k++) {
+	for (unsigned k = 0; k < 5; k++) {
 		names_work(q);
 		pipes_work(q);
 		copies_end(q);
+		sendings_end(q);
 		progress();
 	}
 	asys_queue_close(q);
@@ -197,6 +224,18 @@ static void test_no_thread_shared(void **state)
 	(void)state;
 	root_or_skip();
 	thread_or_skip();
+	check_child(without_threads, &flags);
+}
+
+static void test_no_thread_no_help(void **state)
+{
+	uint32_t flags = ASYS_QUEUE_NO_HELP;
+
+	(void)state;
+	root_or_skip();
+	thread_or_skip();
+	if (engine_forced("inline"))
+		skip_because("engine inline and NO_HELP exclude each other");
 	check_child(without_threads, &flags);
 }
 
@@ -390,13 +429,10 @@ static void test_ring_after_all(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_no_thread),
-		contract(test_driver_after_all),
-		contract(test_no_driver),
-		contract(test_no_thread_shared),
-		contract(test_no_thread_open),
-		contract(test_no_descriptor),
-		contract(test_no_descriptor_to_accept),
+		contract(test_no_thread),	  contract(test_driver_after_all),
+		contract(test_no_driver),	  contract(test_no_thread_shared),
+		contract(test_no_thread_no_help), contract(test_no_thread_open),
+		contract(test_no_descriptor),	  contract(test_no_descriptor_to_accept),
 		contract(test_ring_after_all),
 	};
 
