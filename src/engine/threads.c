@@ -148,6 +148,8 @@ static int start_thread(struct asys_queue *q)
 	w->crew = t->crew;
 	w->quick = false;
 	w->unsent = false;
+	w->ran_quick = w->looks_slow = 0;
+	w->overtook = UINT32_MAX / 2; /* it may be for a slow call that it is started */
 	w->generation = atomic_load_explicit(&t->generation, memory_order_relaxed);
 	w->epoch = q->context_epoch;
 	w->spin_ns = q->cores > 1 ? q->spin_ns : 0;

@@ -30,6 +30,9 @@
  *      counts who looks; a thread that goes to sleep or wakes is never counted as both looking and
  *      asleep; and it takes no call that may hang while slow ones lie there and threads could still be
  *      started for them: no slow call waits for a thread that is inside another one. (tests/model/slow.pml, hang.pml)
+ *  T6  No lane keeps a thread from the others: a thread that has run OVERTAKES_MOST batches of quick calls looks
+ *      at the slow lanes first, a new one at once, and wakes another for the quick calls it leaves there; of
+ *      the slow lanes it looks at each first every other time.
  *  T4  After threads_renew returns, or once rights_epoch was raised, no thread that started before starts
  *      another call: what it has taken already it gives back.
  */
@@ -84,10 +87,12 @@ struct worker {
 	struct crew *crew;
 	uint32_t used; /* client: there is a thread to join */
 	int32_t tid;
-	uint32_t hangs; /* its own: counts calls that might have hung */
-	bool quick;	/* its own: counted in quick_running, not as looking */
-	bool deaf;	/* client: there is no signal that ends its calls */
-	bool unsent;	/* client: one that could not be sent */
+	uint32_t hangs;			/* its own: counts calls that might have hung */
+	uint32_t ran_quick, looks_slow; /* its own, as are these: how often, for turns */
+	uint32_t overtook; /* batches of quick calls since it last looked for slow ones */
+	bool quick;	   /* its own: counted in quick_running, not as looking */
+	bool deaf;	   /* client: there is no signal that ends its calls */
+	bool unsent;	   /* client: one that could not be sent */
 	pthread_mutex_t cancel_lock;
 	pthread_t thread;
 	struct asys_queue *q;

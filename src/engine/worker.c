@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #define TAKE_MAX 16
+#define OVERTAKES_MOST 8u /* batches of quick calls, before a slow call or a sending has its turn */
 #define IDLE_EXIT_NS 500000000u
 #define SPIN_LEAST_NS 2000u
 
@@ -129,20 +130,20 @@ static void count_as_quick(struct worker *w, bool quick)
 	}
 }
 
-/* Which priority to look at as the k-th: now and then a lower one first, as list_take does. */
-static unsigned turn(uint32_t tick, unsigned k)
+/* Which priority the n-th look begins with, and goes on with: now and then a lower one first, as list_take does. */
+static unsigned turn(uint32_t n, unsigned k)
 {
-	return tick / TAKE_MAX % TURN_EVERY ? k : (k + 1 + tick / TAKE_MAX / TURN_EVERY % 2) % 3;
+	return n % TURN_EVERY ? k : (k + 1 + n / TURN_EVERY % 2) % 3;
 }
 
-static bool take_quick(struct worker *w, uint32_t *tick)
+static bool take_quick(struct worker *w)
 {
 	struct threads *t = w->q->threads;
 	uint32_t batch[TAKE_MAX];
 	bool any = false;
 
 	for (unsigned k = 0; k < 3 && !any; k++) {
-		unsigned p = turn(*tick, k);
+		unsigned p = turn(w->ran_quick / TAKE_MAX, k);
 		unsigned n = work_take(&t->lane[LANE_QUICK][p], batch, TAKE_MAX, t->sharers, &any);
 
 		if (!any)
@@ -150,10 +151,11 @@ static bool take_quick(struct worker *w, uint32_t *tick)
 		/* From here on a renewal may leave this thread behind. */
 		atomic_store_explicit(&w->phase, WORKER_BUSY, memory_order_release);
 		count_as_quick(w, true);
+		w->overtook++;
 		for (unsigned j = 0; j < n; j++) {
 			if (j + 1 < n)
 				__builtin_prefetch(&slot_at(w->q, batch[j + 1])->call);
-			run_and_publish(w, batch[j], (*tick)++ % COST_EVERY == 0);
+			run_and_publish(w, batch[j], w->ran_quick++ % COST_EVERY == 0);
 		}
 	}
 	return any;
@@ -229,23 +231,44 @@ static bool claim_slow(struct worker *w)
 }
 
 /* One slow call, or one that may hang, unless all threads but one are in such calls already. */
-static bool take_slow(struct worker *w, uint32_t *tick)
+static bool take_slow(struct worker *w)
 {
 	bool any = false;
 	enum lane first;
 
+	w->overtook = 0;
 	count_as_quick(w, false);
 	if (!claim_slow(w))
 		return false;
-	*tick += TAKE_MAX;
-	first = *tick / TAKE_MAX % 2 ? LANE_HANGING : LANE_SLOW;
+	first = ++w->looks_slow % 2 ? LANE_HANGING : LANE_SLOW;
 	for (unsigned k = 0; k < 6 && !any; k++) {
 		enum lane lane = k < 3 ? first : (enum lane)(LANE_HANGING + LANE_SLOW - first);
 
-		any = take_slow_from(w, lane, turn(*tick, k % 3));
+		any = take_slow_from(w, lane, turn(w->looks_slow / 2, k % 3));
 	}
 	atomic_fetch_sub_explicit(&w->crew->slow_running, 1, memory_order_seq_cst);
 	return any;
+}
+
+/*
+ * A lane of quick calls that is never empty would keep every thread from slow ones, also one that was started for
+ * them. Who leaves it for one, and may be long, wakes another: its calls were pushed in the belief that this
+ * thread would take them. Where all are busy, or none can be woken, the client starts one (threads_start_more).
+ */
+static bool take_slow_in_turn(struct worker *w)
+{
+	struct threads *t = w->q->threads;
+	uint64_t idle;
+
+	if (likely(w->overtook < OVERTAKES_MOST) ||
+	    (!threads_queued(t, LANE_SLOW) && !threads_queued(t, LANE_HANGING)))
+		return false;
+	atomic_fetch_add_explicit(&t->pushes, 1, memory_order_seq_cst);
+	full_fence(); /* T1 */
+	idle = atomic_load_explicit(&w->crew->idle, memory_order_seq_cst);
+	if (!crew_looking(idle) && crew_asleep(idle))
+		futex_wake(&t->pushes, 1);
+	return take_slow(w);
 }
 
 bool worker_may_go_on(struct worker *w)
@@ -331,7 +354,6 @@ void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct threads *t = w->q->threads;
-	uint32_t tick = 0;
 
 	w->tid = (int32_t)raw_call(SYS_gettid, 0, 0, 0, 0);
 	worker_ask_for_short_slices();
@@ -344,7 +366,7 @@ void *worker_main(void *arg)
 			break;
 		}
 		worker_leave_clients_core(w);
-		found = take_quick(w, &tick) || take_slow(w, &tick);
+		found = take_slow_in_turn(w) || take_quick(w) || take_slow(w);
 		atomic_store_explicit(&w->phase, WORKER_OUT, memory_order_release);
 		if (!found && !wait_for_work(w, seen))
 			break;
