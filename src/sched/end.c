@@ -67,7 +67,7 @@ void end(struct asys_queue *q, uint32_t i, int64_t result)
 	if (unlikely(slot->edges))
 		release_dependents(q, i, result);
 	if (unlikely(slot->call.flags & ASYS_CALL_QUIET) && !failed) {
-		slot_release(&q->pool, i);
+		slot_freed(q, i);
 		return;
 	}
 	list_push(&q->ended, q->pool.slots, i);

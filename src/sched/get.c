@@ -22,7 +22,7 @@ bool events_keep(struct asys_queue *q)
 		if (!backlog_add(&q->backlog, &event))
 			return n != 0;
 		list_pop(&q->ended, q->pool.slots);
-		slot_release(&q->pool, i);
+		slot_freed(q, i);
 		q->stats.overflow++;
 	}
 	return true;
@@ -49,7 +49,7 @@ static void take(struct asys_queue *q, struct asys_event *ret_event)
 	}
 	i = list_pop(&q->ended, q->pool.slots);
 	*ret_event = slot_event(slot_at(q, i));
-	slot_release(&q->pool, i);
+	slot_freed(q, i);
 }
 
 /* Nobody waits: everything starts, threads get the quick calls. */
@@ -193,7 +193,7 @@ static bool run_first(struct asys_queue *q, uint32_t i, struct asys_event *ret_e
 	q->stats.by_engine[ASYS_ENGINE_INLINE]++;
 	ret_event->id.value = slot->id;
 	ret_event->user = slot->call.user;
-	slot_release(&q->pool, i);
+	slot_freed(q, i);
 	return true;
 }
 
@@ -221,7 +221,7 @@ static int wait_long(struct asys_queue *q, uint32_t i, asys_id id, struct asys_e
 	list_remove(&q->ended, q->pool.slots, i);
 	q->nended--;
 	*ret_event = slot_event(slot);
-	slot_release(&q->pool, i);
+	slot_freed(q, i);
 	return 0;
 }
 

@@ -316,6 +316,14 @@ void chains_run(struct asys_queue *q, bool here);
 /* Those that found no slot for a step try again: one may be free. */
 void chains_feed(struct asys_queue *q);
 
+/* A slot is free again: where none was left, the step that waits for one is news for whoever drives or sleeps. */
+static inline void slot_freed(struct asys_queue *q, uint32_t i)
+{
+	slot_release(&q->pool, i);
+	if (unlikely(q->starved))
+		chains_feed(q);
+}
+
 /* Both. */
 static inline void chains_go_on(struct asys_queue *q, bool here)
 {

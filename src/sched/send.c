@@ -337,7 +337,7 @@ static void apply_next(struct slot *slot, const struct next_call *next)
 static asys_id refuse(struct asys_queue *q, uint32_t i, int err)
 {
 	edges_forget(&q->edges, &q->pool, i);
-	slot_release(&q->pool, i);
+	slot_freed(q, i);
 	return (asys_id){ fail_sending(err) };
 }
 
