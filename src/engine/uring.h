@@ -105,10 +105,10 @@ struct uring {
 
 /* uring_owner.c */
 struct owned *owned_take(void); /* for a ring about to be made; NULL: it must not be owned */
-void owned_set(struct owned *o,
-	       int fd);		    /* this thread has made it; NULL is allowed here and below */
-void owned_free(struct owned *o);   /* before the ring is closed */
-void owned_forget(struct owned *o); /* the same, in a forked child */
+/* This thread has made it; NULL is allowed here and below. kflags: IORING_SQ_... of the ring. */
+void owned_set(struct owned *o, int fd, const uint32_t *kflags);
+void owned_free(struct owned *o);	      /* before the ring is closed */
+void owned_forget(struct owned *o);	      /* the same, in a forked child */
 bool owned_is_gone(const struct owned *o);    /* its thread has exited */
 bool owned_is_refused(const struct owned *o); /* its thread may not enter it any more */
 void owned_summon(struct owned *o, int signal);

@@ -31,6 +31,7 @@ struct owned {
 	_Atomic uint32_t seen;	  /* ... and the last that has arrived */
 	_Atomic uint32_t refused; /* a summoned owner was not let in */
 	uint64_t sent_ns;
+	const uint32_t *kflags; /* of the ring, as long as it is held */
 	int fd;
 	int32_t tid;
 };
@@ -78,12 +79,26 @@ static bool owned_hold(struct owned *o)
 	return false;
 }
 
-/* Submits what there is, then completes: the kernel does not do both if it was given fewer entries
- * than it was told. */
-static int64_t enter_twice(int fd)
+/* The kernel completes 20 calls or so each time that it is asked to, if it need not wait for more. Nothing makes new
+ * ones meanwhile but calls that others end, so that this comes to an end, and is stopped if it does not. */
+#define ROUNDS_MOST 100000u
+
+static int64_t complete_all(const struct owned *o)
 {
-	raw_call(SYS_io_uring_enter, (uint64_t)fd, SQ_MOST, 0, 0);
-	return raw_call(SYS_io_uring_enter, (uint64_t)fd, 0, 0, IORING_ENTER_GETEVENTS);
+	int64_t err = 0;
+
+	for (unsigned n = 0; n < ROUNDS_MOST && !uring_is_final(err); n++) {
+		err = raw_call(SYS_io_uring_enter, (uint64_t)o->fd, 0, 0, IORING_ENTER_GETEVENTS);
+		if (!(__atomic_load_n(o->kflags, __ATOMIC_ACQUIRE) & SQ_TASKRUN))
+			break;
+	}
+	return err;
+}
+
+/* What there is: the kernel does not submit and complete at once if it was given fewer entries than it was told. */
+static void submit_all(const struct owned *o)
+{
+	raw_call(SYS_io_uring_enter, (uint64_t)o->fd, SQ_MOST, 0, 0);
 }
 
 /* Signals of one number arrive in the order in which they were sent. One may come late, to the next owner of the same
@@ -109,7 +124,8 @@ void uring_serve(uint64_t summons)
 				     atomic_load_explicit(&owned[k].sent, memory_order_relaxed));
 		else if (summons >> 32 == k + 1)
 			note_summons(&owned[k], (uint32_t)summons);
-		if (uring_is_final(enter_twice(owned[k].fd)))
+		submit_all(&owned[k]);
+		if (uring_is_final(complete_all(&owned[k])))
 			atomic_store_explicit(&owned[k].refused, 1, memory_order_release);
 		owned_let_go(&owned[k]);
 	}
@@ -130,10 +146,11 @@ static void owner_exits(void *unused)
 	for (unsigned k = 0; k < OWNED_MOST; k++) {
 		if (!owned_hold(&owned[k]))
 			continue;
+		submit_all(&owned[k]);
 		err = raw_call(SYS_io_uring_register, (uint64_t)owned[k].fd, REGISTER_SYNC_CANCEL,
 			       ptr_word(&reg), 1);
 		/* By a filter of this thread's own: what waits there is not called back by it. */
-		if (uring_is_final(err) || uring_is_final(enter_twice(owned[k].fd)))
+		if (uring_is_final(err) || uring_is_final(complete_all(&owned[k])))
 			atomic_store_explicit(&owned[k].refused, 1, memory_order_release);
 		atomic_store_explicit(&owned[k].owner, OWNER_GONE, memory_order_release);
 		owned_let_go(&owned[k]);
@@ -174,11 +191,12 @@ void owned_free(struct owned *o)
 	atomic_store_explicit(&o->owner, 0, memory_order_release);
 }
 
-void owned_set(struct owned *o, int fd)
+void owned_set(struct owned *o, int fd, const uint32_t *kflags)
 {
 	if (!o)
 		return;
 	o->fd = fd;
+	o->kflags = kflags;
 	atomic_store_explicit(&o->seen, atomic_load_explicit(&o->sent, memory_order_relaxed),
 			      memory_order_relaxed);
 	atomic_store_explicit(&o->refused, 0, memory_order_relaxed);

@@ -112,7 +112,7 @@ static int make_ring(struct asys_queue *q, struct uring *u)
 		u->owned = NULL;
 		return err;
 	}
-	owned_set(u->owned, u->ring.ring_fd);
+	owned_set(u->owned, u->ring.ring_fd, u->ring.sq.kflags);
 	q->ring_watched = false;
 	/* A loop that polls would never hear of this ring without a descriptor for its news. */
 	if (q->host.epoll_fd >= 0 && UNHEARD(host_epoll(q)) < 0 && q->fd_wanted) {
@@ -313,6 +313,8 @@ static void adopt(struct asys_queue *q)
 	owned_free(u->owned);
 	u->owned = NULL;
 	io_uring_queue_exit(&u->ring);
+	memset(&u->ring, 0,
+	       sizeof(u->ring)); /* nothing may look at what was unmapped, also if there is no other */
 	u->fresh_count = u->owed = 0;
 	u->dead = make_ring(q, u) != 0;
 	if (u->dead)
@@ -347,6 +349,11 @@ static unsigned take_unsubmitted(struct asys_queue *q)
 	return n;
 }
 
+static bool completions_wait(const struct uring *u)
+{
+	return __atomic_load_n(u->ring.sq.kflags, __ATOMIC_ACQUIRE) & SQ_TASKRUN;
+}
+
 /* Another thread made the ring: brings on the ends of what is in it. Returns how many ended. */
 unsigned ring_take_over(struct asys_queue *q)
 {
@@ -362,6 +369,8 @@ unsigned ring_take_over(struct asys_queue *q)
 			ring_submit(q);
 	} else if (owned_is_refused(u->owned)) {
 		u->refused = q->uring_off = true;
+	} else if (owned_is_gone(u->owned) && completions_wait(u)) {
+		u->refused = true; /* nobody is left who might make the kernel write them */
 	} else if (!n) {
 		summon(q);
 		raw_call(SYS_nanosleep, ptr_word(&pause), 0, 0, 0);
