@@ -172,6 +172,8 @@ static int take_modifier(struct chain_text *text, struct words *words)
 		if (words->at == words->count || words->word[words->at].string)
 			return chain_refuse(text, "'store' needs an address, as in store &n");
 		err = words_next_value(text, words, &modifier.value);
+		if (err == 0)
+			err = chain_check_place(text, &modifier.value, 8, "store");
 		break;
 	case MODIFIER_LABEL:
 		if (words->at == words->count)

@@ -112,6 +112,10 @@ long chain_find_memory(const struct chain_text *text, const char *name);
  * constants and | included; a name as steps and memories have. `word` may be changed. */
 int chain_value(struct chain_text *text, char *word, struct value *ret_value);
 int chain_number(struct chain_text *text, char *word, int64_t *ret_number);
+/* `who` is to read or write so many bytes at `value`: an error if that is no address, or the memory has fewer there.
+ * What steps and parameters will be is not known yet. */
+int chain_check_place(struct chain_text *text, const struct value *value, uint64_t bytes,
+		      const char *who);
 bool chain_is_name(const char *word);
 
 /*

@@ -77,6 +77,8 @@ int chain_number(struct chain_text *text, char *word, int64_t *ret_number)
 		next = strchr(word, '|');
 		if (next != NULL)
 			*next++ = '\0';
+		if (*word == '\0')
+			return chain_refuse(text, "a number or a constant is missing beside '|'");
 		if (!digits(word, &number) && !constant_find(word, &number)) {
 			if (chain_is_name(word))
 				return refuse_name(text, word);
@@ -89,6 +91,32 @@ int chain_number(struct chain_text *text, char *word, int64_t *ret_number)
 	}
 	*ret_number = all;
 	return 0;
+}
+
+int chain_check_place(struct chain_text *text, const struct value *value, uint64_t bytes,
+		      const char *who)
+{
+	const struct memory *memory;
+
+	if (value->load != LOAD_NONE || value->kind == VALUE_STEP || value->kind == VALUE_PARAM)
+		return 0;
+	if (value->kind != VALUE_MEMORY)
+		return chain_refuse(
+			text,
+			"'%s' needs an address: &NAME of memory that is declared above, or a "
+			"step that returns one",
+			who);
+	memory = &text->memories[value->index];
+	if (value->number >= 0 && (uint64_t)value->number <= memory->size &&
+	    memory->size - (uint64_t)value->number >= bytes)
+		return 0;
+	if (value->number == 0)
+		return chain_refuse(text, "'%s' is of %llu bytes, and &%.60s has %llu", who,
+				    (unsigned long long)bytes, memory->name,
+				    (unsigned long long)memory->size);
+	return chain_refuse(text, "'%s' of %llu bytes at &%.60s%+lld is outside of &%.60s[%llu]",
+			    who, (unsigned long long)bytes, memory->name, (long long)value->number,
+			    memory->name, (unsigned long long)memory->size);
 }
 
 /* "+8", "-8" or nothing. */
@@ -184,8 +212,9 @@ static int function_value(struct chain_text *text, const char *name, char *word,
 	if (ret_value->load != LOAD_NONE)
 		return chain_refuse(text, "%s of a %s: load the address in a step of its own", name,
 				    ret_value->load == LOAD_INT ? "load_int" : "load");
+	err = chain_check_place(text, ret_value, strcmp(name, "load") == 0 ? 8 : 4, name);
 	ret_value->load = strcmp(name, "load") == 0 ? LOAD_WORD : LOAD_INT;
-	return 0;
+	return err;
 }
 
 int chain_value(struct chain_text *text, char *word, struct value *ret_value)
