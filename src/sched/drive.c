@@ -311,6 +311,8 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 	bool again = false;
 	int err;
 
+	/* What was offered while it was sent: a visit may meet its goal in its first round, and so may each after it. */
+	threads_flush(q, true);
 	for (;;) {
 		if (q->inflight != q->nwaiting)
 			reap(q);
