@@ -32,9 +32,20 @@ bool backlog_add(struct backlog *b, const struct asys_event *event)
 	return true;
 }
 
+/* No id is negative. */
+bool backlog_add_report(struct backlog *b, const struct asys_event *event)
+{
+	struct asys_event report = *event;
+
+	report.id.value = ~report.id.value;
+	return backlog_add(b, &report);
+}
+
 void backlog_take_first(struct backlog *b, struct asys_event *ret_event)
 {
 	*ret_event = *at(b, 0);
+	if (ret_event->id.value < 0)
+		ret_event->id.value = ~ret_event->id.value;
 	b->head++;
 	b->count--;
 }

@@ -21,10 +21,12 @@ struct backlog {
 
 /* Last in the row; false: no memory. */
 bool backlog_add(struct backlog *b, const struct asys_event *event);
+/* The same for what a step of a sending reports: it has the sending's id, and does not stand for the sending's own
+ * event, which is found and taken by that id. */
+bool backlog_add_report(struct backlog *b, const struct asys_event *event);
 /* The oldest. There is one. */
 void backlog_take_first(struct backlog *b, struct asys_event *ret_event);
-/* The event of the call `id`, the last of several: what a sending reports has its id too. NULL: not there. Valid until
- * the next change. */
+/* The event of the call, or the sending, `id`. NULL: not there. Valid until the next change. */
 const struct asys_event *backlog_find(const struct backlog *b, int64_t id);
 /* The same one, out of the middle. False: not there. */
 bool backlog_take(struct backlog *b, int64_t id, struct asys_event *ret_event);

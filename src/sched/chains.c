@@ -453,7 +453,8 @@ static void go_on(struct asys_queue *q, struct instance *inst, bool here)
 				go_on_later(q, inst);
 			return;
 		case CHAIN_REPORT:
-			if (!report(q, inst, k)) {
+			/* One a visit, where there are many already: who gets as many as he can keeps up. */
+			if (!report(q, inst, k) || q->nended > q->limit) {
 				yield(q, inst);
 				return;
 			}

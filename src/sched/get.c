@@ -13,24 +13,36 @@ static struct asys_event slot_event(const struct slot *slot)
 	return (struct asys_event){ { slot->id }, slot->result, slot->call.user };
 }
 
+/* Sets the oldest event that has a slot aside; false: no memory. */
+static bool keep_first(struct asys_queue *q)
+{
+	uint32_t i = q->ended.head;
+	struct asys_event event = slot_event(slot_at(q, i));
+
+	if (!backlog_add(&q->backlog, &event))
+		return false;
+	list_pop(&q->ended, q->pool.slots);
+	slot_freed(q, i);
+	return true;
+}
+
 bool events_keep(struct asys_queue *q)
 {
 	for (unsigned n = 0; n < KEEP_AT_ONCE && q->ended.head != NIL; n++) {
-		uint32_t i = q->ended.head;
-		struct asys_event event = slot_event(slot_at(q, i));
-
-		if (!backlog_add(&q->backlog, &event))
+		if (!keep_first(q))
 			return n != 0;
-		list_pop(&q->ended, q->pool.slots);
-		slot_freed(q, i);
 		q->stats.overflow++;
 	}
 	return true;
 }
 
-bool event_add(struct asys_queue *q, const struct asys_event *event)
+/* Behind all that has ended before, or one sending that reports again and again would keep the events of others
+ * from being got: those kept aside are got first. */
+bool event_add(struct asys_queue *q, const struct asys_event *report)
 {
-	if (!backlog_add(&q->backlog, event))
+	while (q->ended.head != NIL && keep_first(q))
+		;
+	if (!backlog_add_report(&q->backlog, report))
 		return false;
 	q->nended++;
 	q->news = true;

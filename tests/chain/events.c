@@ -159,6 +159,90 @@ static void test_wait_leaves_reports(void **state)
 	asys_queue_close(q);
 }
 
+/* What a step reports has the sending's id, and never stands for the sending's own event. */
+static void check_reports_are_not_its_end(void)
+{
+	struct asys_queue *q = open_queue();
+	struct asys_chain *c = open_chain(), *bad = open_chain();
+	asys_id id, one;
+
+	asys_chain_result(c, value_step(asys_report(c, 1), 42));
+	make_ready(c);
+	id = asys_chain_send(asys_quiet(q), c);
+	check_eq(asys_queue_wait(q, id, NULL), -ESTALE);
+	check_eq(take_event(q).result, 42);
+	id = asys_chain_send(q, c);
+	check_eq(result_of(q, id), 42);
+	check_eq(asys_queue_wait(q, id, NULL), -ESTALE);
+	one = value_step(asys_report(bad, 1), 42);
+	asys_close(asys_after(bad, one), -1);
+	make_ready(bad);
+	id = asys_chain_send(q, bad);
+	check_eq(result_of(q, id), -EBADF);
+	check_eq(result_of(q, submit(asys_after_ok(q, id), SYS_getppid, 0)), -ESTALE);
+	check_eq(drain(q), 2);
+	check_quiet(q);
+	asys_chain_close(c);
+	asys_chain_close(bad);
+	asys_queue_close(q);
+}
+
+static void test_reports_are_not_its_end(void **state)
+{
+	(void)state;
+	uncollected_or_skip("the reports must not be taken");
+	check_reports_are_not_its_end();
+}
+
+/* Beside a sending that reports without an end, others' events are got in their turn; who gets as many as he can
+ * keeps up. */
+static void beside_reports(uint32_t flags, unsigned at_once)
+{
+	struct asys_queue *q = open_depth(64, flags);
+	struct asys_chain *c = open_chain();
+	struct asys_event events[64];
+	asys_id endless;
+
+	asys_chain_loop(c, UINT32_MAX);
+	value_step(asys_report(c, 7), 1);
+	asys_chain_end(c);
+	make_ready(c);
+	endless = asys_chain_send(q, c);
+	check(endless.value > 0);
+	for (unsigned n = 0; n < 20; n++) {
+		const uint64_t late = asys_now() + UINT64_C(5000000000);
+		unsigned visits = 0;
+		bool got = false;
+
+		submit(asys_user(q, 8), SYS_getppid, 0);
+		while (!got && (visits++ < 20000 || asys_now() < late)) {
+			int some = asys_queue_get_many(q, events, at_once, 1, ASYS_FOREVER);
+
+			check(some > 0);
+			for (int k = 0; k < some; k++)
+				got |= events[k].user == 8;
+		}
+		check(got);
+		progress();
+	}
+	if (at_once == 64)
+		check(asys_queue_pending(q) < 4096);
+	check_eq(asys_queue_cancel(q, endless), 0);
+	asys_queue_close(q);
+	asys_chain_close(c);
+}
+
+static void test_beside_reports(void **state)
+{
+	(void)state;
+	uncollected_or_skip("who gets one event a turn cannot keep up");
+	for (unsigned at_once = 1; at_once <= 64; at_once *= 8) {
+		beside_reports(0, at_once);
+		beside_reports(ASYS_QUEUE_SHARED, at_once);
+	}
+	beside_reports(ASYS_QUEUE_DRIVER, 64); /* it reports as fast as it can */
+}
+
 static void test_quiet(void **state)
 {
 	struct asys_queue *q = open_queue();
@@ -372,6 +456,8 @@ int main(int argc, char **argv)
 		contract(test_report_at_once),
 		contract(test_reports_in_a_loop),
 		contract(test_wait_leaves_reports),
+		contract(test_reports_are_not_its_end),
+		contract(test_beside_reports),
 		contract(test_quiet),
 		contract(test_parameters),
 		contract(test_failed_parameter),
