@@ -142,6 +142,19 @@ ASYS_API const char *asys_message(void)
 _Thread_local uint64_t thread_number_;
 _Atomic uint32_t rights_epoch;
 
+#define LOOKS_MOST 10000u
+
+void thread_is_gone(int32_t tid)
+{
+	uint64_t process = (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0);
+
+	for (unsigned n = 0; n < LOOKS_MOST; n++) {
+		if (raw_call(SYS_tgkill, process, (uint64_t)tid, 0, 0))
+			return;
+		sched_yield();
+	}
+}
+
 uint64_t thread_number_new(void)
 {
 	static _Atomic uint64_t last;

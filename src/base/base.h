@@ -161,6 +161,10 @@ void pages_free(void *mem, size_t bytes);
 extern _Thread_local uint64_t thread_number_;
 uint64_t thread_number_new(void);
 
+/* A thread that was joined may still be one of the process's for a moment, and that counts in some system calls:
+ * until it is not. */
+void thread_is_gone(int32_t tid);
+
 static inline uint64_t thread_number(void)
 {
 	return likely(thread_number_) ? thread_number_ : thread_number_new();

@@ -73,6 +73,7 @@ static void join(struct threads *t, struct worker *w)
 	pthread_join(w->thread, NULL);
 	cancel_point_back(state);
 	if (!w->deaf)
+	thread_is_gone(w->tid);
 		cancel_signal_give(t->signal);
 	w->used = 0;
 	if (--w->crew->members == 0 && w->crew != t->crew)
@@ -586,6 +587,29 @@ static void close_threads(struct asys_queue *q, bool child)
 	free(t->workers);
 	free(t);
 	q->threads = NULL;
+#define SEE_OFF_NS 20000000u
+#define SEE_OFF_PAUSE_NS 50000u
+
+/* One that has published its result, or is between two steps of a sending, is still there; one in a call may be so
+ * for ever. */
+void threads_see_off(struct asys_queue *q)
+{
+	const struct timespec pause = { 0, SEE_OFF_PAUSE_NS };
+	uint64_t until = clock_now() + SEE_OFF_NS;
+	struct threads *t = q->threads;
+	bool there = t != NULL;
+
+	while (there && clock_now() < until) {
+		there = false;
+		for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
+			leave_behind(t, &t->workers[k]);
+			there |= t->workers[k].used;
+		}
+		if (there)
+			raw_call(SYS_nanosleep, ptr_word(&pause), 0, 0, 0);
+	}
+}
+
 }
 
 const struct engine engine_threads = {

@@ -157,6 +157,8 @@ void threads_renew(struct asys_queue *q);
 /* Interrupts what has hung in a chain since the last look, UNHANG_NS ago or more: the client gives that call
  * a thread of its own. Also what was asked to end and could not be told. To be called while threads_to_watch,
  * by every driver. */
+/* After it: waits a little for those that are about to leave, and until the process has none of them any more. */
+void threads_see_off(struct asys_queue *q);
 void threads_watch(struct asys_queue *q);
 bool threads_to_watch(const struct asys_queue *q);
 #define UNHANG_NS 2000000u

@@ -50,11 +50,13 @@ bool filter_call(const struct asys_call *call)
 }
 
 /* A driver among them: a new user namespace is refused while it is there, too. context_renew starts another. */
-void context_leave(struct asys_queue *q)
+void context_leave(struct asys_queue *q, bool alone)
 {
 	threads_renew(q);
 	if (q->driver_on)
 		driver_stop(q);
+	if (alone)
+		threads_see_off(q);
 }
 
 void context_init(struct asys_queue *q)

@@ -20,6 +20,7 @@ static void *driver_main(void *arg)
 
 	queue_lock(q);
 	atomic_store_explicit(&q->driver_number, thread_number(), memory_order_relaxed);
+	q->driver_tid = (int32_t)raw_call(SYS_gettid, 0, 0, 0, 0);
 	while (!q->driver_quit) {
 		drive(q, &goal);
 		if (!q->inflight && !q->driver_quit)
@@ -88,5 +89,6 @@ void driver_stop(struct asys_queue *q)
 	pthread_join(q->driver, NULL);
 	queue_lock(q);
 	q->driver_leaves = false;
+	thread_is_gone(q->driver_tid);
 	cancel_point_back(state);
 }

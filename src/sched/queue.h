@@ -129,6 +129,7 @@ struct asys_queue {
 	uint64_t driver_again_ns; /* none could be started: not tried again before */
 	bool paused; /* the driver waits for a thread with the present rights, see context.c */
 	pthread_t driver;
+	int32_t driver_tid;
 	_Atomic uint64_t driver_number; /* its thread_number */
 	bool news;			/* something ended since the lock was taken */
 	uint32_t pokes;	      /* raised for a sleeper that may be spinning, and then looks again */

@@ -108,7 +108,8 @@ void next_calls_free(struct asys_queue *q);
 /* context.c: change of the sender's rights or namespaces */
 bool context_call(const struct asys_call *call); /* it will change them */
 bool filter_call(const struct asys_call *call);	 /* ... and may refuse io_uring from then on */
-void context_leave(struct asys_queue *q);	 /* threads that are not inside a call leave now */
+/* Threads that are not inside a call leave now; `alone`: whoever is about to leave is waited for. */
+void context_leave(struct asys_queue *q, bool alone);
 void context_changed(void); /* this process's queues renew before their next call */
 void context_init(struct asys_queue *q);
 bool context_renew(struct asys_queue *q);

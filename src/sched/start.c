@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Ready calls are handed to engines. Quick ones are the waiter's (drive.c), or shared (share.c). */
 #include "sched/sched.h"
+#include <sched.h>
 
 #define RING_CROWDED 4096u
 
@@ -114,6 +115,15 @@ static int start_one(struct asys_queue *q, uint32_t i)
 	return err && err != -EAGAIN ? start_without_thread(q, i) : err;
 }
 
+/* The kernel refuses these to a process with more than one thread. */
+static bool wants_to_be_alone(const struct asys_call *call)
+{
+	const uint64_t alone = CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+
+	return (call->nr == SYS_unshare && (call->arg[0] & alone)) ||
+	       (call->nr == SYS_setns && (!call->arg[1] || (call->arg[1] & CLONE_NEWUSER)));
+}
+
 /* Some calls (a new user namespace) demand that the caller is alone, so threads leave before; they
  * come back, with the new context, when they are needed. */
 static void run_context_call(struct asys_queue *q, uint32_t i)
@@ -121,7 +131,7 @@ static void run_context_call(struct asys_queue *q, uint32_t i)
 	slot_at(q, i)->state = SLOT_RUNNING; /* the lock is let go meanwhile: nobody may end it */
 	if (q->uring && filter_call(&slot_at(q, i)->call))
 		uring_recall(q);
-	context_leave(q);
+	context_leave(q, wants_to_be_alone(&slot_at(q, i)->call));
 	context_changed(); /* X4: before and after */
 	run_here(q, i);
 	context_changed();

@@ -217,6 +217,36 @@ static int unshare_fs_case(void *arg)
 	return 0;
 }
 
+/* The kernel refuses it to a process with threads: none is left that has nothing to do, nor one that is about to
+ * leave, also beside a sending that never ends. Not with the ring, whose workers nobody can send away. */
+static int unshare_user_case(void *arg)
+{
+	struct asys_queue_options options;
+	struct asys_queue *q;
+
+	(void)arg;
+	asys_queue_options_init(&options);
+	options.engine = ASYS_ENGINE_THREADS;
+	options.depth = 64;
+	q = open_with(&options);
+	for (unsigned n = 0; n < 8; n++)
+		submit(q, SYS_getppid, 0);
+	check_eq(drain(q), 8);
+	check_one_of(result_of(q, submit(q, SYS_unshare, CLONE_NEWUSER)), 0, -EPERM);
+	asys_queue_close(q);
+	return 0;
+}
+
+/* Each in a process of its own: a namespace inside another, and so on, is refused after some. */
+static void test_unshare_user(void **state)
+{
+	(void)state;
+	if (engine_forced("uring") || driver_is("fd") || is_sanitized())
+		skip_because("another thread of the test or the sanitizer, or the ring, is there");
+	for (unsigned n = 0; n < 40; n++)
+		check_child(unshare_user_case, NULL);
+}
+
 static int unshare_mount_case(void *arg)
 {
 	const struct place *place = arg;
@@ -413,9 +443,9 @@ int main(int argc, char **argv)
 		contract(test_chdir),	      contract(test_umask),
 		contract(test_setuid),	      contract(test_raw_setuid),
 		contract(test_capset),	      contract(test_unshare_fs),
-		contract(test_unshare_mount), contract(test_seccomp),
-		contract(test_seccomp_prctl), contract(test_often),
-		contract(test_other_queue),
+		contract(test_unshare_mount), contract(test_unshare_user),
+		contract(test_seccomp),	      contract(test_seccomp_prctl),
+		contract(test_often),	      contract(test_other_queue),
 	};
 
 	return group(tests, argc, argv);
