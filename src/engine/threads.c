@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOKS_DOUBLED_MOST 5u
+
 /* Enough for a system call and a handler of SIGPIPE; only what is touched costs. */
 #define STACK_BYTES (128u * 1024)
 
@@ -71,9 +73,9 @@ static void join(struct threads *t, struct worker *w)
 	int state = cancel_point_off();
 
 	pthread_join(w->thread, NULL);
+	thread_is_gone(w->tid);
 	cancel_point_back(state);
 	if (!w->deaf)
-	thread_is_gone(w->tid);
 		cancel_signal_give(t->signal);
 	w->used = 0;
 	if (--w->crew->members == 0 && w->crew != t->crew)
@@ -218,6 +220,7 @@ static bool push(struct asys_queue *q, uint32_t i, enum lane lane)
 	slot->state = SLOT_HANDED;
 	slot->engine = ASYS_ENGINE_THREADS;
 	t->outstanding++;
+	t->looks_in_vain = 0;
 	t->risky_out += chain_is_risky(slot);
 	if (lane == LANE_SLOW) {
 		t->new_slow++;
@@ -303,6 +306,7 @@ static void flush(struct asys_queue *q)
 static void over(struct threads *t, const struct slot *slot)
 {
 	t->outstanding--;
+	t->looks_in_vain = 0;
 	t->slow_out -= slot->lane == LANE_SLOW;
 	t->risky_out -= chain_is_risky(slot);
 }
@@ -433,17 +437,38 @@ bool threads_to_watch(const struct asys_queue *q)
 	return q->threads && (q->threads->risky_out || q->threads->unsent);
 }
 
+static bool runs_sending(struct asys_queue *q, const struct worker *w)
+{
+	uint32_t i = atomic_load_explicit(&w->current, memory_order_seq_cst);
+
+	return i && slot_at(q, i - 1)->call.nr == CALL_CHAIN;
+}
+
+uint64_t threads_look_ns(const struct asys_queue *q)
+{
+	const struct threads *t = q->threads;
+
+	return t ? UNHANG_NS << t->looks_in_vain : UNHANG_NS;
+}
+
+/* Where all sendings wait for a thread, one is taken only after something has ended, which looks are counted from
+ * anew: until then they may be rare. */
 void threads_watch(struct asys_queue *q)
 {
 	struct threads *t = q->threads;
 	uint64_t now = clock_now();
+	bool runs = t->unsent;
 
-	if (now < t->watched_ns + UNHANG_NS)
+	if (now < t->watched_ns + threads_look_ns(q))
 		return;
 	t->watched_ns = now;
-	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
-		if (t->workers[k].used)
-			unhang(q, &t->workers[k]);
+	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
+		if (!t->workers[k].used)
+			continue;
+		unhang(q, &t->workers[k]);
+		runs |= runs_sending(q, &t->workers[k]);
+	}
+	t->looks_in_vain = runs ? 0 : least(t->looks_in_vain + 1, LOOKS_DOUBLED_MOST);
 	if (likely(!t->unsent))
 		return;
 	t->unsent = false;
@@ -495,6 +520,20 @@ uint32_t threads_offered(const struct asys_queue *q)
 	for (unsigned k = 0; t && k < LANE_SLOW * 3; k++)
 		n += work_count(&t->lane[k / 3][k % 3]);
 	return n;
+}
+
+bool threads_may_start_more(const struct asys_queue *q)
+{
+	const struct threads *t = q->threads;
+
+	if (!threads_offered(q) ||
+	    (atomic_load_explicit(&t->crew->live, memory_order_relaxed) == t->max &&
+	     !crew_asleep(atomic_load_explicit(&t->crew->idle, memory_order_relaxed))))
+		return false;
+	/* Where as many are in calls that may hang as may be, one more would not take another. */
+	return threads_queued(t, LANE_QUICK) ||
+	       atomic_load_explicit(&t->crew->slow_running, memory_order_relaxed) <
+		       threads_slow_most(t);
 }
 
 bool threads_awake(const struct asys_queue *q)
@@ -553,6 +592,29 @@ void threads_renew(struct asys_queue *q)
 	t->new_slow += threads_queued(t, LANE_SLOW);
 }
 
+#define SEE_OFF_NS 20000000u
+#define SEE_OFF_PAUSE_NS 50000u
+
+/* One that has published its result, or is between two steps of a sending, is still there; one in a call may be so
+ * for ever. */
+void threads_see_off(struct asys_queue *q)
+{
+	const struct timespec pause = { 0, SEE_OFF_PAUSE_NS };
+	uint64_t until = clock_now() + SEE_OFF_NS;
+	struct threads *t = q->threads;
+	bool there = t != NULL;
+
+	while (there && clock_now() < until) {
+		there = false;
+		for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
+			leave_behind(t, &t->workers[k]);
+			there |= t->workers[k].used;
+		}
+		if (there)
+			raw_call(SYS_nanosleep, ptr_word(&pause), 0, 0, 0);
+	}
+}
+
 /* Nothing is outstanding, so every thread is between calls and leaves soon. */
 static void join_all(struct asys_queue *q)
 {
@@ -587,29 +649,6 @@ static void close_threads(struct asys_queue *q, bool child)
 	free(t->workers);
 	free(t);
 	q->threads = NULL;
-#define SEE_OFF_NS 20000000u
-#define SEE_OFF_PAUSE_NS 50000u
-
-/* One that has published its result, or is between two steps of a sending, is still there; one in a call may be so
- * for ever. */
-void threads_see_off(struct asys_queue *q)
-{
-	const struct timespec pause = { 0, SEE_OFF_PAUSE_NS };
-	uint64_t until = clock_now() + SEE_OFF_NS;
-	struct threads *t = q->threads;
-	bool there = t != NULL;
-
-	while (there && clock_now() < until) {
-		there = false;
-		for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
-			leave_behind(t, &t->workers[k]);
-			there |= t->workers[k].used;
-		}
-		if (there)
-			raw_call(SYS_nanosleep, ptr_word(&pause), 0, 0, 0);
-	}
-}
-
 }
 
 const struct engine engine_threads = {

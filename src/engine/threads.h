@@ -120,6 +120,7 @@ struct threads {
 	uint32_t risky_out;	      /* chains with calls that may hang */
 	bool unsent;		      /* there are workers with a signal that could not be sent */
 	uint64_t watched_ns;	      /* when they were looked at */
+	uint32_t looks_in_vain;	      /* since a call came or ended */
 	uint32_t new_quick, new_slow; /* pushed since the last flush */
 	uint32_t max;
 	uint32_t spinners; /* threads that may look without sleeping */
@@ -128,6 +129,12 @@ struct threads {
 	pthread_mutex_t lock;
 	struct worker *workers; /* WORKERS_FOR(max): old crews may still be inside calls */
 };
+
+/* So many may be in slow calls, or in such as may hang, at once. */
+static inline uint32_t threads_slow_most(const struct threads *t)
+{
+	return t->max > 1 ? t->max - 1 : 1;
+}
 
 /* Offers quick call `i` to threads that are awake; false: no room. threads_flush makes it seen. */
 bool threads_offer(struct asys_queue *q, uint32_t i, enum lane lane);
@@ -144,6 +151,8 @@ void threads_given_back(struct asys_queue *q, uint32_t i);
 bool threads_have_quick_only(const struct asys_queue *q);
 /* Calls offered and not taken by a thread yet. */
 uint32_t threads_offered(const struct asys_queue *q);
+/* ... and threads_start_more might help: there is a thread to be woken, or one more may be had. */
+bool threads_may_start_more(const struct asys_queue *q);
 /* As many threads as there are free cores for look for, or run, quick calls right now. */
 bool threads_awake(const struct asys_queue *q);
 bool threads_have_result(const struct asys_queue *q);
@@ -154,14 +163,16 @@ uint32_t threads_queued(const struct threads *t, enum lane lane);
 bool threads_live(const struct asys_queue *q);
 bool threads_stuck(const struct asys_queue *q); /* calls wait for threads that cannot be had */
 void threads_renew(struct asys_queue *q);
+/* After it: waits a little for those that are about to leave, and until the process has none of them any more. */
+void threads_see_off(struct asys_queue *q);
 /* Interrupts what has hung in a chain since the last look, UNHANG_NS ago or more: the client gives that call
  * a thread of its own. Also what was asked to end and could not be told. To be called while threads_to_watch,
  * by every driver. */
-/* After it: waits a little for those that are about to leave, and until the process has none of them any more. */
-void threads_see_off(struct asys_queue *q);
 void threads_watch(struct asys_queue *q);
 bool threads_to_watch(const struct asys_queue *q);
-#define UNHANG_NS 2000000u
+#define UNHANG_NS 2000000ull
+uint64_t threads_look_ns(
+	const struct asys_queue *q); /* until the next look: UNHANG_NS, or some times that */
 /* What a thread that makes calls for this one blocks: `signal` not, if it is not 0. */
 void threads_mask(int signal, sigset_t *ret_mask);
 int threads_open(struct asys_queue *q); /* rings only; 0 or -ENOMEM */

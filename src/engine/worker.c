@@ -200,16 +200,10 @@ static bool take_slow_from(struct worker *w, enum lane lane, unsigned priority)
 	return any;
 }
 
-static uint32_t slow_most(const struct worker *w)
-{
-	const struct threads *t = w->q->threads;
-
-	return t->max > 1 ? t->max - 1 : 1;
-}
-
 bool worker_may_be_slow(const struct worker *w)
 {
-	return atomic_load_explicit(&w->crew->slow_running, memory_order_relaxed) < slow_most(w);
+	return atomic_load_explicit(&w->crew->slow_running, memory_order_relaxed) <
+	       threads_slow_most(w->q->threads);
 }
 
 /*
@@ -219,7 +213,7 @@ bool worker_may_be_slow(const struct worker *w)
  */
 static bool claim_slow(struct worker *w)
 {
-	uint32_t most = slow_most(w);
+	uint32_t most = threads_slow_most(w->q->threads);
 	uint32_t now = atomic_load_explicit(&w->crew->slow_running, memory_order_seq_cst);
 
 	do {

@@ -59,9 +59,11 @@ static uint64_t user_next(const struct asys_queue *q)
 	uint64_t next = timers_next(q);
 
 	/* Somebody has to look whether threads hang in chains. */
-	if (unlikely(threads_to_watch(q) || threads_offered(q)) && clock_now() + UNHANG_NS < next)
-		next = q->user_when > clock_now() && q->user_when < next ? q->user_when :
-									   clock_now() + UNHANG_NS;
+	if (unlikely(threads_to_watch(q) || threads_may_start_more(q)) &&
+	    clock_now() + threads_look_ns(q) < next)
+		next = q->user_when > clock_now() && q->user_when < next ?
+			       q->user_when :
+			       clock_now() + threads_look_ns(q);
 	return next;
 }
 

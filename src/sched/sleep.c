@@ -138,7 +138,7 @@ static int sleep_once(struct asys_queue *q, uint32_t kinds, uint32_t need, uint6
 /* Threads may hang, and somebody has to look. */
 static bool has_risk(const struct asys_queue *q)
 {
-	return threads_to_watch(q) || threads_offered(q);
+	return threads_to_watch(q) || threads_may_start_more(q);
 }
 
 bool sleeper_misses(const struct asys_queue *q)
@@ -199,8 +199,8 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 	if (timers_next(q) < when_ns)
 		when_ns = timers_next(q);
 	risky = has_risk(q);
-	if (unlikely(risky) && clock_now() + UNHANG_NS < when_ns)
-		when_ns = clock_now() + UNHANG_NS;
+	if (unlikely(risky) && clock_now() + threads_look_ns(q) < when_ns)
+		when_ns = clock_now() + threads_look_ns(q);
 	q->somebody_sleeps = true;
 	q->sleep_kinds = kinds;
 	q->sleep_risky = risky;
