@@ -54,7 +54,10 @@ bool uring_is_async(uint32_t nr); /* ... and serves it without a kernel thread (
 int uring_wait(struct asys_queue *q, uint64_t when_ns);
 /* No SQE may be taken from now on (the sender's context changed); what is in flight ends. */
 void uring_retire(struct asys_queue *q);
-/* The same before a change that may forbid io_uring: what is in flight is called back, for other engines. */
+/* This thread is about to exit, and the kernel's workers for what it has submitted with it: calls are called back, to
+ * be started again by others. An exit that finds them blocked can wait for them for ever. */
+void uring_thread_leaves(struct asys_queue *q);
+/* As uring_retire, before a change that may forbid io_uring: what is in flight is called back, for other engines. */
 void uring_recall(struct asys_queue *q);
 /* For sleeping in epoll: puts the ring's news into q->host.epoll_fd (0 or -errno with message); makes it
  * tell from now on; and no more, forgetting what it told. uring_has_news: there are ends to reap. */

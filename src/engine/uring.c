@@ -527,6 +527,17 @@ void uring_recall(struct asys_queue *q)
 bool uring_is_refused(const struct asys_queue *q)
 {
 	return q->uring && q->uring->refused && q->uring->outstanding;
+void uring_thread_leaves(struct asys_queue *q)
+{
+	struct uring *u = q->uring;
+
+	if (!u->outstanding || u->dead || u->refused || u->sqpoll || ring_is_foreign(u))
+		return;
+	flush(q);
+	ring_cancel_all(u->ring.ring_fd, RECALL_NS);
+	q->stats.traps++;
+}
+
 }
 
 bool uring_takes(uint32_t nr)

@@ -116,6 +116,9 @@ bool owned_is_summoned(const struct owned *o); /* signals may still have to be d
 bool uring_is_final(int64_t err);	       /* the ring cannot be entered any more */
 bool ring_is_foreign(const struct uring *u); /* another thread made it, and nobody else may enter */
 
+/* All of what is in a ring, whoever submitted it: waits until it has ended, so long at most. */
+int64_t ring_cancel_all(int fd, uint64_t most_ns);
+
 /* uring_ring.c */
 int ring_ready(struct asys_queue *q); /* 0: q->uring is one that this thread can use now */
 void ring_submit(struct asys_queue *q);

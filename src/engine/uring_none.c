@@ -79,6 +79,11 @@ void uring_recall(struct asys_queue *q)
 	(void)q;
 }
 
+void uring_thread_leaves(struct asys_queue *q)
+{
+	(void)q;
+}
+
 bool uring_is_refused(const struct asys_queue *q)
 {
 	(void)q;

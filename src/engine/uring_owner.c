@@ -131,24 +131,31 @@ void uring_serve(uint64_t summons)
 	}
 }
 
+int64_t ring_cancel_all(int fd, uint64_t most_ns)
+{
+	struct io_uring_sync_cancel_reg reg;
+
+	memset(&reg, 0, sizeof(reg));
+	reg.fd = -1;
+	reg.flags = CANCEL_ALL_ANY;
+	reg.timeout.tv_sec = most_ns == UINT64_MAX ? -1 : (int64_t)(most_ns / 1000000000u);
+	reg.timeout.tv_nsec = most_ns == UINT64_MAX ? -1 : (long long)(most_ns % 1000000000u);
+	return raw_call(SYS_io_uring_register, (uint64_t)fd, REGISTER_SYNC_CANCEL, ptr_word(&reg),
+			1);
+}
+
 /* This thread exits: nobody else could make its calls complete, so they are cancelled now, all of
  * them and synchronously, and their completions written. */
 static void owner_exits(void *unused)
 {
-	struct io_uring_sync_cancel_reg reg;
 	int64_t err;
 
 	(void)unused;
-	memset(&reg, 0, sizeof(reg));
-	reg.fd = -1;
-	reg.flags = CANCEL_ALL_ANY;
-	reg.timeout.tv_sec = reg.timeout.tv_nsec = -1;
 	for (unsigned k = 0; k < OWNED_MOST; k++) {
 		if (!owned_hold(&owned[k]))
 			continue;
 		submit_all(&owned[k]);
-		err = raw_call(SYS_io_uring_register, (uint64_t)owned[k].fd, REGISTER_SYNC_CANCEL,
-			       ptr_word(&reg), 1);
+		err = ring_cancel_all(owned[k].fd, UINT64_MAX);
 		/* By a filter of this thread's own: what waits there is not called back by it. */
 		if (uring_is_final(err) || uring_is_final(complete_all(&owned[k])))
 			atomic_store_explicit(&owned[k].refused, 1, memory_order_release);

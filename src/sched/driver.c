@@ -26,6 +26,8 @@ static void *driver_main(void *arg)
 		if (!q->inflight && !q->driver_quit)
 			sleep_for_end(q, 1, UINT64_MAX);
 	}
+	if (q->uring)
+		uring_thread_leaves(q);
 	queue_unlock(q);
 	return NULL;
 }
@@ -87,8 +89,8 @@ void driver_stop(struct asys_queue *q)
 	tell_others(q);
 	queue_unlock(q);
 	pthread_join(q->driver, NULL);
+	thread_is_gone(q->driver_tid);
 	queue_lock(q);
 	q->driver_leaves = false;
-	thread_is_gone(q->driver_tid);
 	cancel_point_back(state);
 }

@@ -250,13 +250,13 @@ ASYS_API void asys_queue_close(struct asys_queue *q)
 	if (!child) {
 		queue_enter(q);
 		q->closing = true;
-		if (q->driver_on)
-			driver_stop(q);
 		queue_unlock(q);
 		asys_queue_cancel_all(q);
 		queue_lock(q);
 		while (q->inflight && drive(q, &goal) != -ENODATA)
 			;
+		if (q->driver_on) /* after it: its exit would wait for what it has in the ring */
+			driver_stop(q);
 		queue_unlock(q);
 	}
 	free_queue(q, child);
