@@ -179,7 +179,10 @@ static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 {
 	struct slot *slot = slot_at(q, i);
 	uint32_t flags = slot->aux;
-	bool again = may_retry(slot->call.nr);
+	/* The kernel restarts a system call that ends so: nothing has happened, or it goes on where it was. */
+	bool restarted = (*result <= -512 && *result >= -516) ||
+			 (*result == -EINTR && slot->call.nr == SYS_connect);
+	bool again = restarted || may_retry(slot->call.nr);
 
 	if (*result == -ETIME && (flags & PREP_TIMER)) {
 		*result = 0;
@@ -524,9 +527,6 @@ void uring_recall(struct asys_queue *q)
 	}
 }
 
-bool uring_is_refused(const struct asys_queue *q)
-{
-	return q->uring && q->uring->refused && q->uring->outstanding;
 void uring_thread_leaves(struct asys_queue *q)
 {
 	struct uring *u = q->uring;
@@ -538,6 +538,9 @@ void uring_thread_leaves(struct asys_queue *q)
 	q->stats.traps++;
 }
 
+bool uring_is_refused(const struct asys_queue *q)
+{
+	return q->uring && q->uring->refused && q->uring->outstanding;
 }
 
 bool uring_takes(uint32_t nr)

@@ -5,7 +5,9 @@
  */
 #include "script.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -14,6 +16,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 
 #define LIMIT 5000
 
@@ -175,13 +179,62 @@ SCRIPT(sockets)
 SCRIPT(breaks_while_waiting)
 SCRIPT(sizes)
 
+/* A process that is stopped and goes on: its queued connect, which waits for room, waits on, as the plain one does. */
+static int connects_while_stopped(void *arg)
+{
+	const uint32_t *flags = arg;
+	struct sockaddr_un any = { .sun_family = AF_UNIX };
+	socklen_t size = sizeof(any);
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), more;
+	struct asys_queue *q;
+	struct asys_event event;
+	asys_id id;
+	pid_t helper;
+
+	check_eq(bind(listener, (const struct sockaddr *)&any, sizeof(any.sun_family)), 0);
+	check_eq(listen(listener, 0), 0);
+	check_eq(getsockname(listener, (struct sockaddr *)&any, &size), 0);
+	do
+		more = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	while (!connect(more, (const struct sockaddr *)&any, size));
+	q = open_depth(64, *flags);
+	more = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	helper = fork();
+	check(helper >= 0);
+	if (!helper) {
+		sleep_ms(30);
+		kill(getppid(), SIGSTOP);
+		sleep_ms(30);
+		kill(getppid(), SIGCONT);
+		sleep_ms(30);
+		while (accept(listener, NULL, NULL) >= 0 &&
+		       poll(&(struct pollfd){ listener, POLLIN, 0 }, 1, 200) > 0)
+			;
+		_exit(0);
+	}
+	id = submit(q, SYS_connect, more, &any, size);
+	while (asys_queue_wait(q, id, &event) == -EINTR)
+		progress();
+	check_eq(event.result, 0);
+	check_eq(waitpid(helper, NULL, 0), helper);
+	asys_queue_close(q);
+	return 0;
+}
+
+static void test_stopped(void **state)
+{
+	uint32_t kinds[] = { 0, ASYS_QUEUE_SHARED, ASYS_QUEUE_DRIVER };
+
+	(void)state;
+	for (unsigned k = 0; k < 3; k++)
+		check_child(connects_while_stopped, &kinds[k]);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_pipes),
-		contract(test_sockets),
-		contract(test_breaks_while_waiting),
-		contract(test_sizes),
+		contract(test_pipes), contract(test_sockets), contract(test_breaks_while_waiting),
+		contract(test_sizes), contract(test_stopped),
 	};
 
 	return group(tests, argc, argv);
