@@ -3,10 +3,13 @@
 
 #include <asys/call.h>
 #include <asys/queue.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 void *pages_alloc(size_t bytes)
 {
@@ -110,6 +113,19 @@ int fail_naming(int err, const char *variable, const char *value, const char *hi
 
 	snprintf(why, sizeof(why), "%s", message);
 	return fail(err, "%s=%.40s: %s; %s", variable, value, why, hint);
+}
+
+int fd_above_standard(int fd)
+{
+	int copy, err;
+
+	if (likely(fd < 0 || fd > STDERR_FILENO))
+		return fd;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	err = errno;
+	close(fd);
+	errno = err;
+	return copy;
 }
 
 const char *descriptor_advice(int err)

@@ -206,6 +206,10 @@ int fail_again(int err, const char *format, ...) __attribute__((format(printf, 2
 /* The last failure came from a variable of the environment: the message says its name and value too. */
 int fail_naming(int err, const char *variable, const char *value, const char *hint);
 
+/* `fd`, just made, or a copy of it above the numbers of standard input, output and error: a program that was started
+ * without these gives them their meaning later, by dup2 over whatever is there. -1 with errno, also if it was. */
+int fd_above_standard(int fd);
+
 /* For people: what to do where a descriptor cannot be made or watched, by the reason. */
 const char *descriptor_advice(int err);
 

@@ -88,6 +88,21 @@ static bool has_descriptor(void)
 	return true;
 }
 
+/* Its number, if that is one of the three that stand for input, output and errors. */
+static int lift(struct io_uring *ring)
+{
+	int fd = fd_above_standard(ring->ring_fd);
+
+	if (unlikely(fd < 0)) {
+		fd = -errno;
+		ring->ring_fd = ring->enter_ring_fd = -1;
+		io_uring_queue_exit(ring);
+		return fd;
+	}
+	ring->ring_fd = ring->enter_ring_fd = fd;
+	return 0;
+}
+
 static int make_ring(struct asys_queue *q, struct uring *u)
 {
 	uint32_t entries = q->limit < SQ_MOST ? q->limit : SQ_MOST;
@@ -102,6 +117,8 @@ static int make_ring(struct asys_queue *q, struct uring *u)
 	err = has_descriptor() ? io_uring_queue_init_params(entries, &u->ring, &p) : -EMFILE;
 	u->sqpoll = p.flags & IORING_SETUP_SQPOLL;
 	q->stats.traps += 3;
+	if (!err)
+		err = lift(&u->ring);
 	if (!err) {
 		err = try_ring(q, &u->ring);
 		if (err)
@@ -408,7 +425,7 @@ int uring_watch(struct asys_queue *q)
 	if (ring_is_foreign(u) || u->dead || u->refused)
 		return 0;
 	if (u->news_fd < 0)
-		u->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		u->news_fd = fd_above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (u->news_fd < 0)
 		return fail(-errno, "no descriptor to wait for the ring with (%s): %s",
 			    strerror(errno), descriptor_advice(-errno));

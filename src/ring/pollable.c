@@ -10,8 +10,9 @@
 int pollable_open(int *ret_epoll, int *ret_event)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
-	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	int event_fd = epoll_fd < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int epoll_fd = fd_above_standard(epoll_create1(EPOLL_CLOEXEC));
+	int event_fd =
+		epoll_fd < 0 ? -1 : fd_above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	int err = 0;
 
 	if (event_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event_fd, &event)) {

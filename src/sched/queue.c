@@ -273,7 +273,8 @@ static int open_user_timer(struct asys_queue *q)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX };
 
-	q->user_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	q->user_timer =
+		fd_above_standard(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
 	if (q->user_timer < 0 || epoll_ctl(q->user_epoll, EPOLL_CTL_ADD, q->user_timer, &event))
 		return fail(-errno, "no descriptor for deadlines (%s): %s", strerror(errno),
 			    descriptor_advice(-errno));

@@ -426,6 +426,43 @@ static void test_ring_after_all(void **state)
 	check_child(ring_after_all, &driver);
 }
 
+/* Started without the three standard descriptors, which the program makes later over whatever has their numbers. */
+static int without_standard(void *arg)
+{
+	const uint32_t *flags = arg;
+	struct asys_queue *q;
+	int fd[2], null;
+	char in = 0;
+	asys_id id;
+
+	make_pipe(fd);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int k = 0; k < 3; k++)
+		close(k);
+	q = open_depth(64, *flags);
+	if (asys_queue_fd(q) < 3)
+		return 1;
+	id = submit(q, SYS_read, fd[0], &in, 1);
+	asys_queue_flush(q);
+	for (int k = 0; k < 3; k++)
+		if (fcntl(k, F_GETFD) >= 0 || dup2(null, k) != k)
+			return 1;
+	if (write(fd[1], "x", 1) != 1 || result_of(q, id) != 1)
+		return 1;
+	asys_queue_close(q);
+	return 0;
+}
+
+static void test_standard_descriptors(void **state)
+{
+	uint32_t kinds[] = { 0, ASYS_QUEUE_SHARED, ASYS_QUEUE_DRIVER };
+
+	(void)state;
+	uncollected_or_skip("the loop of the test has descriptors of its own");
+	for (unsigned k = 0; k < 3; k++)
+		check_child(without_standard, &kinds[k]);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,7 +470,7 @@ int main(int argc, char **argv)
 		contract(test_no_driver),	  contract(test_no_thread_shared),
 		contract(test_no_thread_no_help), contract(test_no_thread_open),
 		contract(test_no_descriptor),	  contract(test_no_descriptor_to_accept),
-		contract(test_ring_after_all),
+		contract(test_ring_after_all),	  contract(test_standard_descriptors),
 	};
 
 	if (is_sanitized()) {
