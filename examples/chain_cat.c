@@ -149,7 +149,9 @@ static int report(const struct input *files, unsigned count, int64_t result)
 	}
 	write_failed = result < 0 && result != -EFBIG;
 	if (result == -EFBIG)
-		fprintf(stderr, "cat: more than %lld bytes: use --parallel\n",
+		fprintf(stderr,
+			"cat: the files have more than the %lld bytes of its buffer: use "
+			"--parallel\n",
 			(long long)CAT_BUFFER_SIZE);
 	else if (result < 0)
 		fprintf(stderr, "cat: write error: %s\n", strerror((int)-result));

@@ -62,8 +62,10 @@ static int open_named(struct big_file *file, const char *path)
 		return say_error(-errno, "cannot open '%s' to hash it", path);
 	if (fstat(fd, &info) != 0)
 		err = say_error(-errno, "cannot stat '%s'", path);
-	else if (!S_ISREG(info.st_mode))
-		err = say_error(-EINVAL, "cannot hash '%s': it is not a regular file", path);
+	else if (!S_ISREG(info.st_mode)) {
+		say_error(0, "cannot hash '%s': it is not a regular file", path);
+		err = -EINVAL;
+	}
 	if (err < 0) {
 		close(fd);
 		return err;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -133,8 +134,15 @@ static int walk_once(struct walk_report *report, enum side side, bool first, str
 		return err;
 	if (!walks_equal(&report->walk[side], &before) && report->equal) {
 		report->equal = false;
-		say_error(0, "totals of '%s' differ; did something change there meanwhile?",
-			  report->dir);
+		if (report->walk[side].errors != before.errors)
+			say_error(0,
+				  "walking '%s': %" PRIu64 " calls failed, and %" PRIu64 " before: "
+				  "many folders are open at once when it is walked asynchronously, "
+				  "raise the limit of descriptors (ulimit -n)",
+				  report->dir, report->walk[side].errors, before.errors);
+		else
+			say_error(0, "totals of '%s' differ; did something change there meanwhile?",
+				  report->dir);
 	}
 	return 0;
 }

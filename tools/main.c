@@ -18,6 +18,7 @@
 #include "say.h"
 
 #include <asys/asys.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -70,8 +71,10 @@ int main(int argc, char **argv)
 		return STATUS_USAGE;
 	status = run(&options);
 	/* A full disk or a closed pipe shows here at the latest: half an answer is no success. */
+	errno = 0;
 	if (fflush(stdout) != 0 || ferror(stdout)) {
-		say_error(0, "cannot write the output: is the disk full, or the reader gone?");
+		say_error(-errno, "cannot write the output%s",
+			  errno ? "" : ": is the disk full, or the reader gone?");
 		return STATUS_FAILED;
 	}
 	return status;

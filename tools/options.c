@@ -117,7 +117,7 @@ static int refuse_lack(struct options *options, const char *what, const char *us
 static int take_path(struct options *options, const char **ret_path, const char *option)
 {
 	if (optarg[0] == '\0')
-		return refuse(options, "empty path for", option, "give a path that exists");
+		return refuse(options, "empty path for", option, "name a file or a folder");
 	*ret_path = optarg;
 	return 0;
 }
