@@ -130,20 +130,6 @@ static void test_quick_calls_no_help(void **state)
 #define CALLS 2u	    /* the depth */
 #define SLOTS (64u * CALLS) /* sched/queue.c: slots for steps included */
 
-struct waiter {
-	struct asys_queue *q;
-	asys_id id;
-};
-
-static void *wait_for(void *arg)
-{
-	const struct waiter *w = arg;
-	struct asys_event event;
-
-	asys_queue_wait(w->q, w->id, &event);
-	return NULL;
-}
-
 /* As many steps at once as there are slots but for that of a call that has ended, and one more, which can end. */
 static struct asys_chain *one_too_many(const int silent[2], const int ready[2], int64_t *ret_result)
 {

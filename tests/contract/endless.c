@@ -13,22 +13,6 @@
 #define BRANCHES 8u
 #define ROUNDS 50u
 
-struct waiter {
-	struct asys_queue *q;
-	asys_id id;
-	int64_t result;
-};
-
-static void *wait_for(void *arg)
-{
-	struct waiter *w = arg;
-	struct asys_event event;
-
-	check_eq(asys_queue_wait(w->q, w->id, &event), 0);
-	w->result = event.result;
-	return NULL;
-}
-
 /* Calls of several kinds, sent and awaited beside the thread that drives. */
 static void rounds_beside(struct asys_queue *q)
 {

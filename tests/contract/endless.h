@@ -34,4 +34,21 @@ static inline struct asys_chain *endless_chain(enum loop loop, unsigned branches
 	return c;
 }
 
+/* A thread that waits for one call, or sending. */
+struct waiter {
+	struct asys_queue *q;
+	asys_id id;
+	int64_t result;
+};
+
+static inline void *wait_for(void *arg)
+{
+	struct waiter *w = arg;
+	struct asys_event event;
+
+	check_eq(asys_queue_wait(w->q, w->id, &event), 0);
+	w->result = event.result;
+	return NULL;
+}
+
 #endif

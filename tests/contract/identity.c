@@ -218,7 +218,7 @@ static int unshare_fs_case(void *arg)
 }
 
 /* The kernel refuses it to a process with threads: none is left that has nothing to do, nor one that is about to
- * leave, also beside a sending that never ends. Not with the ring, whose workers nobody can send away. */
+ * leave. Not with the ring, whose workers nobody can send away. */
 static int unshare_user_case(void *arg)
 {
 	struct asys_queue_options options;
