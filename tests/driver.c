@@ -212,7 +212,7 @@ static bool has_more(struct asys_queue *q, int64_t id)
 		q->at_the_door--;
 		q->came_in++;
 	}
-	more = slot_find(&q->pool, id) != NIL;
+	more = slot_find(&q->host.pool, id) != NIL;
 	for (size_t k = 0; k < b->count && !more; k++)
 		more = b->events[(b->head + k) & (b->room - 1)].id.value == id;
 	if (queue_shared(q))

@@ -248,4 +248,8 @@ static inline uint32_t slot_find(const struct slot_pool *pool, int64_t id)
 		       NIL;
 }
 
+/* One call in so many is taken from a list of lower priority though others are ready, so that none waits
+ * for ever behind those that keep coming. */
+#define TURN_EVERY 32u
+
 #endif

@@ -3,7 +3,7 @@
  * An engine runs calls. docs/HOWTO_ADD_ENGINE.md walks through adding one.
  *
  * Contract (all functions are called by the client: the queue's one thread, or with its lock held)
- *  E1  start() == 0 means the engine has the slot and says ended() for it exactly once (host.h), from
+ *  E1  start() == 0 means the engine has the slot and says host->ended() for it exactly once, from
  *      start, flush, reap or cancel. Any other value means that nothing happened: -EOPNOTSUPP (not
  *      this call with these words), -EAGAIN (no room now), or an error that took the engine away.
  *  E2  The engine reads slot->call and may change its argument words (a transfer that continues),
@@ -19,23 +19,23 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
-#include "call/slot.h"
+#include "engine/host.h"
 #include <asys/queue.h>
 #include <asys/table.h>
 
 struct engine {
 	const char *name;
 	/* Hands the call over. */
-	int (*start)(struct asys_queue *q, uint32_t i);
+	int (*start)(struct host *host, uint32_t i);
 	/* Makes the kernel or another thread see what start() collected; may be NULL. */
-	void (*flush)(struct asys_queue *q);
+	void (*flush)(struct host *host);
 	/* Ends calls that are over; returns how many. Cheap when there are none. */
-	unsigned (*reap)(struct asys_queue *q);
-	void (*cancel)(struct asys_queue *q, uint32_t i);
-	uint32_t (*outstanding)(const struct asys_queue *q);
+	unsigned (*reap)(struct host *host);
+	void (*cancel)(struct host *host, uint32_t i);
+	uint32_t (*outstanding)(const struct host *host);
 	/* Frees the engine's state; nothing is outstanding. Also in a forked child, where it must not
 	 * touch what it shares with the parent (`child`). */
-	void (*close)(struct asys_queue *q, bool child);
+	void (*close)(struct host *host, bool child);
 };
 
 extern const struct engine engine_threads, engine_ready, engine_uring;
@@ -51,25 +51,24 @@ bool ready_takes(const struct asys_call *call);
 bool uring_takes(uint32_t nr);	  /* this kernel has an opcode for the call */
 bool uring_is_async(uint32_t nr); /* ... and serves it without a kernel thread (read and write) */
 /* Waits in the kernel for at least one end, until when_ns; 0, -EINTR, -ETIME. Without the lock. */
-int uring_wait(struct asys_queue *q, uint64_t when_ns);
+int uring_wait(struct host *host, uint64_t when_ns);
 /* No SQE may be taken from now on (the sender's context changed); what is in flight ends. */
-void uring_retire(struct asys_queue *q);
+void uring_retire(struct host *host);
 /* This thread is about to exit, and the kernel's workers for what it has submitted with it: calls are called back, to
  * be started again by others. An exit that finds them blocked can wait for them for ever. */
-void uring_thread_leaves(struct asys_queue *q);
+void uring_thread_leaves(struct host *host);
 /* As uring_retire, before a change that may forbid io_uring: what is in flight is called back, for other engines. */
-void uring_recall(struct asys_queue *q);
-/* For sleeping in epoll: puts the ring's news into q->host.epoll_fd (0 or -errno with message); makes it
+void uring_recall(struct host *host);
+/* For sleeping in epoll: puts the ring's news into host->epoll_fd (0 or -errno with message); makes it
  * tell from now on; and no more, forgetting what it told. uring_has_news: there are ends to reap. */
-int uring_watch(struct asys_queue *q);
-void uring_listen(struct asys_queue *q);
-void uring_listen_no_more(struct asys_queue *q);
-bool uring_has_news(const struct asys_queue *q);
+int uring_watch(struct host *host);
+void uring_listen(struct host *host);
+void uring_listen_no_more(struct host *host);
+bool uring_has_news(const struct host *host);
 /* Nobody may enter the ring any more, and the next reap ends what is in it. */
-bool uring_is_refused(const struct asys_queue *q);
+bool uring_is_refused(const struct host *host);
 
 /* engine/fault.c: decides the fate of a call that is about to start. */
-struct fault;
 int fault_open(struct fault **ret_fault, const char *spec); /* -EINVAL with message */
 void fault_close(struct fault *fault);
 enum fate {

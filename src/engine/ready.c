@@ -23,8 +23,8 @@
  * taken and thrown away.
  */
 #include "engine/ready.h"
+#include "engine/engine.h"
 #include "engine/transfer.h"
-#include "sched/queue.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -63,9 +63,9 @@ bool ready_takes(const struct asys_call *call)
 	return ready_knows(call);
 }
 
-static uint32_t ready_outstanding(const struct asys_queue *q)
+static uint32_t ready_outstanding(const struct host *host)
 {
-	return q->ready ? q->ready->outstanding : 0;
+	return host->ready ? host->ready->outstanding : 0;
 }
 
 static int make_room(struct ready *r, uint32_t fd)
@@ -104,25 +104,25 @@ static uint32_t events_wanted(const struct watch *w)
 	return events;
 }
 
-static void unlink_slot(struct asys_queue *q, uint32_t i)
+static void unlink_slot(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
-	struct watch *w = &q->ready->watch[(uint32_t)slot->call.arg[0]];
+	struct slot *slot = host_slot(host, i);
+	struct watch *w = &host->ready->watch[(uint32_t)slot->call.arg[0]];
 
-	list_remove(&w->waiting[ready_way(&slot->call)], q->pool.slots, i);
-	q->ready->outstanding--;
+	list_remove(&w->waiting[ready_way(&slot->call)], host->pool.slots, i);
+	host->ready->outstanding--;
 }
 
-static int control(struct asys_queue *q, int op, uint32_t fd)
+static int control(struct host *host, int op, uint32_t fd)
 {
-	struct watch *w = &q->ready->watch[fd];
+	struct watch *w = &host->ready->watch[fd];
 	struct epoll_event event = { .events = events_wanted(w) };
 
 	event.events |= w->edge ? EPOLLET : EPOLLONESHOT;
 	w->generation += op == EPOLL_CTL_ADD;
 	event.data.u64 = (uint64_t)w->generation << 32 | fd;
-	q->stats.traps++;
-	return (int)raw_call(SYS_epoll_ctl, (uint64_t)q->host.epoll_fd, (uint64_t)op, fd,
+	host->stats.traps++;
+	return (int)raw_call(SYS_epoll_ctl, (uint64_t)host->epoll_fd, (uint64_t)op, fd,
 			     ptr_word(&event));
 }
 
@@ -136,19 +136,19 @@ static void lose_entry(struct ready *r, struct watch *w)
 
 /* The number was closed and means another file now. Who waited for the old one (all but `i`) cannot
  * reach it any more, and must not be served by the new one. */
-static void displace(struct asys_queue *q, uint32_t fd, uint32_t i)
+static void displace(struct host *host, uint32_t fd, uint32_t i)
 {
 	for (unsigned way = READY_IN; way <= READY_OUT; way++) {
-		uint32_t k = q->ready->watch[fd].waiting[way].head, next;
+		uint32_t k = host->ready->watch[fd].waiting[way].head, next;
 
 		for (; k != NIL; k = next) {
-			int64_t done = slot_at(q, k)->result;
+			int64_t done = host_slot(host, k)->result;
 
-			next = slot_at(q, k)->next;
+			next = host_slot(host, k)->next;
 			if (k == i)
 				continue;
-			unlink_slot(q, k);
-			ended(q, k, done ? done : -EBADF);
+			unlink_slot(host, k);
+			host->ended(host, k, done ? done : -EBADF);
 		}
 	}
 }
@@ -159,20 +159,20 @@ static void displace(struct asys_queue *q, uint32_t fd, uint32_t i)
  * even a wish that was asked before must be asked again, since the number may mean another file now.
  * 0; -EBADF: closed; -EPERM and others: the file cannot be waited for.
  */
-static int arm(struct asys_queue *q, uint32_t fd, uint32_t i)
+static int arm(struct host *host, uint32_t fd, uint32_t i)
 {
-	struct watch *w = &q->ready->watch[fd];
-	int err = control(q, w->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd);
+	struct watch *w = &host->ready->watch[fd];
+	int err = control(host, w->known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd);
 
 	if (err == -ENOENT) {
-		lose_entry(q->ready, w);
-		displace(q, fd, i);
-		w = &q->ready->watch[fd];
+		lose_entry(host->ready, w);
+		displace(host, fd, i);
+		w = &host->ready->watch[fd];
 		if (!events_wanted(w))
 			return 0;
-		err = control(q, EPOLL_CTL_ADD, fd);
+		err = control(host, EPOLL_CTL_ADD, fd);
 	} else if (err == -EEXIST) {
-		err = control(q, EPOLL_CTL_MOD, fd);
+		err = control(host, EPOLL_CTL_MOD, fd);
 	}
 	w->known = w->armed = !err;
 	return err;
@@ -180,65 +180,65 @@ static int arm(struct asys_queue *q, uint32_t fd, uint32_t i)
 
 /* Nobody waits any more: an entry that would still tell would wake sleepers and loops for nothing, and
  * for ever, since no event of it would be taken. */
-static void disarm(struct asys_queue *q, uint32_t fd)
+static void disarm(struct host *host, uint32_t fd)
 {
-	struct watch *w = &q->ready->watch[fd];
+	struct watch *w = &host->ready->watch[fd];
 
 	if (!w->armed || events_wanted(w))
 		return;
-	if (!control(q, EPOLL_CTL_DEL, fd))
+	if (!control(host, EPOLL_CTL_DEL, fd))
 		w->armed = false;
-	lose_entry(q->ready, w);
+	lose_entry(host->ready, w);
 }
 
 /* It cannot be waited for. Nothing happened (`err`), or a thread goes on after what was moved. */
-static int stop(struct asys_queue *q, uint32_t i, int err)
+static int stop(struct host *host, uint32_t i, int err)
 {
-	if (!slot_at(q, i)->result)
+	if (!host_slot(host, i)->result)
 		return err;
-	transfer_to_thread(q, i);
+	transfer_to_thread(host, i);
 	return 0;
 }
 
-static int start(struct asys_queue *q, uint32_t i)
+static int start(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 	uint32_t fd = (uint32_t)slot->call.arg[0];
 	enum ready_outcome outcome;
 	struct watch *w;
 	int64_t result;
 	int err;
 
-	if (!q->ready) {
-		err = UNHEARD(host_epoll(q));
+	if (!host->ready) {
+		err = UNHEARD(host_epoll(host));
 		if (err < 0)
 			return err;
-		q->ready = calloc(1, sizeof(*q->ready));
-		if (!q->ready)
+		host->ready = calloc(1, sizeof(*host->ready));
+		if (!host->ready)
 			return -ENOMEM;
 	}
 	slot->result = 0;
 	slot->aux = 0;
-	outcome = ready_try(slot, 0, &result, &q->stats.traps);
+	outcome = ready_try(slot, 0, &result, &host->stats.traps);
 	if (outcome == READY_DONE) {
-		ended(q, i, result);
+		host->ended(host, i, result);
 		return 0;
 	}
 	if (outcome != READY_WAIT)
-		return stop(q, i, outcome == READY_QUICK ? -ENOTBLK : -EOPNOTSUPP);
+		return stop(host, i, outcome == READY_QUICK ? -ENOTBLK : -EOPNOTSUPP);
 	/* There is such a descriptor, so the table stays as small as the process's. */
-	err = make_room(q->ready, fd);
+	err = make_room(host->ready, fd);
 	if (err)
-		return stop(q, i, err);
-	w = &q->ready->watch[fd];
-	list_push(&w->waiting[ready_way(&slot->call)], q->pool.slots, i);
-	q->ready->outstanding++;
-	err = arm(q, fd, i);
+		return stop(host, i, err);
+	w = &host->ready->watch[fd];
+	list_push(&w->waiting[ready_way(&slot->call)], host->pool.slots, i);
+	host->ready->outstanding++;
+	err = arm(host, fd, i);
 	if (!err)
 		return 0;
-	unlink_slot(q, i);
-	disarm(q, fd);
-	return stop(q, i, -EOPNOTSUPP);
+	unlink_slot(host, i);
+	disarm(host, fd);
+	return stop(host, i, -EOPNOTSUPP);
 }
 
 /* What lets a transfer of this direction go on, as epoll says it. */
@@ -248,13 +248,13 @@ static uint32_t events_of(enum ready_direction way)
 }
 
 /* Is it still said to be ready, after an attempt that found nothing? Not if somebody else was faster. */
-static bool still_ready(struct asys_queue *q, int fd, enum ready_direction way)
+static bool still_ready(struct host *host, int fd, enum ready_direction way)
 {
 	struct pollfd pfd = { .fd = fd, .events = (short)events_of(way) };
 	struct timespec now = { 0, 0 };
 	const uint64_t arg[6] = { ptr_word(&pfd), 1, ptr_word(&now), 0, 0, 0 };
 
-	q->stats.traps++;
+	host->stats.traps++;
 	return raw_syscall(SYS_ppoll, arg) == 1 && (pfd.revents & pfd.events);
 }
 
@@ -265,12 +265,12 @@ struct taken {
 };
 
 /* True: the slot stays, and so do those behind it. */
-static bool attempt_again(struct asys_queue *q, uint32_t i, enum ready_direction way,
-			  uint32_t events, struct taken *taken)
+static bool attempt_again(struct host *host, uint32_t i, enum ready_direction way, uint32_t events,
+			  struct taken *taken)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 	int64_t before = slot->result, result;
-	enum ready_outcome outcome = ready_try(slot, events, &result, &q->stats.traps);
+	enum ready_outcome outcome = ready_try(slot, events, &result, &host->stats.traps);
 
 	if (outcome == READY_WAIT) {
 		bool vain = slot->result == before;
@@ -280,32 +280,32 @@ static bool attempt_again(struct asys_queue *q, uint32_t i, enum ready_direction
 			slot->aux = 0;
 		else if (++slot->aux <= VAIN_MOST)
 			return true;
-		else if (!still_ready(q, (int)slot->call.arg[0], way))
+		else if (!still_ready(host, (int)slot->call.arg[0], way))
 			slot->aux = 0;
 		if (!slot->aux)
 			return true;
 	}
-	unlink_slot(q, i);
+	unlink_slot(host, i);
 	taken->ended++;
 	if (outcome == READY_DONE)
-		ended(q, i, result);
+		host->ended(host, i, result);
 	else
-		transfer_to_thread(q, i);
+		transfer_to_thread(host, i);
 	return false;
 }
 
-static void attempt_all(struct asys_queue *q, uint32_t fd, enum ready_direction way,
-			uint32_t events, struct taken *taken)
+static void attempt_all(struct host *host, uint32_t fd, enum ready_direction way, uint32_t events,
+			struct taken *taken)
 {
 	/* Those that come meanwhile have their turn later, so that others have theirs. */
-	uint32_t most = q->ready->outstanding, i;
+	uint32_t most = host->ready->outstanding, i;
 
 	/* The table may move when an end starts something: look it up each time. */
-	while (most-- && (i = q->ready->watch[fd].waiting[way].head) != NIL) {
+	while (most-- && (i = host->ready->watch[fd].waiting[way].head) != NIL) {
 		/* One thread for one connection: the next waits for its own. */
-		bool one = ready_is_accept(&slot_at(q, i)->call);
+		bool one = ready_is_accept(&host_slot(host, i)->call);
 
-		if (attempt_again(q, i, way, events, taken) || one)
+		if (attempt_again(host, i, way, events, taken) || one)
 			break;
 	}
 }
@@ -316,12 +316,12 @@ static void attempt_all(struct asys_queue *q, uint32_t fd, enum ready_direction 
  * again would bring the same event at once: from then on only changes are asked for, and each brings
  * one event, without being asked again.
  */
-static void ask_again(struct asys_queue *q, uint32_t fd, uint32_t events, struct taken *taken)
+static void ask_again(struct host *host, uint32_t fd, uint32_t events, struct taken *taken)
 {
-	struct watch *w = &q->ready->watch[fd];
+	struct watch *w = &host->ready->watch[fd];
 
 	if (!events_wanted(w)) {
-		disarm(q, fd);
+		disarm(host, fd);
 		return;
 	}
 	if (events == EPOLLERR && !taken->ended && !taken->moved) {
@@ -329,55 +329,55 @@ static void ask_again(struct asys_queue *q, uint32_t fd, uint32_t events, struct
 			return;
 		w->edge = true;
 	}
-	if (arm(q, fd, NIL) == -EBADF) {
+	if (arm(host, fd, NIL) == -EBADF) {
 		/* Closed under its waiters; let them find out as a new call would. */
-		attempt_all(q, fd, READY_IN, events, taken);
-		attempt_all(q, fd, READY_OUT, events, taken);
+		attempt_all(host, fd, READY_IN, events, taken);
+		attempt_all(host, fd, READY_OUT, events, taken);
 	}
 }
 
-static unsigned take_event(struct asys_queue *q, uint32_t fd, uint32_t events)
+static unsigned take_event(struct host *host, uint32_t fd, uint32_t events)
 {
-	struct watch *w = &q->ready->watch[fd];
+	struct watch *w = &host->ready->watch[fd];
 	struct taken taken = { 0 };
 
 	w->armed = w->edge;
 	if (events & (events_of(READY_IN) | EPOLLERR))
-		attempt_all(q, fd, READY_IN, events, &taken);
+		attempt_all(host, fd, READY_IN, events, &taken);
 	if (events & (events_of(READY_OUT) | EPOLLERR))
-		attempt_all(q, fd, READY_OUT, events, &taken);
-	ask_again(q, fd, events, &taken);
+		attempt_all(host, fd, READY_OUT, events, &taken);
+	ask_again(host, fd, events, &taken);
 	return taken.ended;
 }
 
-bool ready_listens(const struct asys_queue *q)
+bool ready_listens(const struct host *host)
 {
-	return q->ready && (q->ready->outstanding || q->ready->stale);
+	return host->ready && (host->ready->outstanding || host->ready->stale);
 }
 
-unsigned ready_poll(struct asys_queue *q)
+unsigned ready_poll(struct host *host)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
-	struct ready *r = q->ready;
+	struct ready *r = host->ready;
 	unsigned n = 0;
 	uint32_t rounds;
 	int got;
 
-	if (!ready_listens(q))
+	if (!ready_listens(host))
 		return 0;
 	rounds = r->outstanding / EVENTS_AT_ONCE + 1;
 	do {
 		const uint64_t arg[6] = {
-			(uint64_t)q->host.epoll_fd, ptr_word(events), EVENTS_AT_ONCE, 0, 0, 8
+			(uint64_t)host->epoll_fd, ptr_word(events), EVENTS_AT_ONCE, 0, 0, 8
 		};
 
 		got = (int)raw_syscall(SYS_epoll_pwait, arg);
-		q->stats.traps++;
+		host->stats.traps++;
 		for (int k = 0; k < got; k++) {
 			uint32_t fd = (uint32_t)events[k].data.u64;
 
 			if (fd < r->room && r->watch[fd].generation == events[k].data.u64 >> 32)
-				n += take_event(q, fd, events[k].events);
+				n += take_event(host, fd, events[k].events);
 		}
 	} while (got == EVENTS_AT_ONCE && --rounds);
 	r->polled_ns = clock_now();
@@ -386,24 +386,24 @@ unsigned ready_poll(struct asys_queue *q)
 
 /* Called in every turn of the driver's loop: asks only after a while. Who uses the epoll set in a loop
  * of its own was told by it that there is something. */
-static unsigned ready_reap(struct asys_queue *q)
+static unsigned ready_reap(struct host *host)
 {
-	struct ready *r = q->ready;
+	struct ready *r = host->ready;
 
 	if (!r || !r->outstanding)
 		return 0;
-	if (!q->fd_wanted && clock_now() - r->polled_ns < POLL_EVERY_NS)
+	if (!host->fd_wanted && clock_now() - r->polled_ns < POLL_EVERY_NS)
 		return 0;
-	return ready_poll(q);
+	return ready_poll(host);
 }
 
-static void ready_cancel(struct asys_queue *q, uint32_t i)
+static void ready_cancel(struct host *host, uint32_t i)
 {
-	int64_t done = slot_at(q, i)->result;
+	int64_t done = host_slot(host, i)->result;
 
-	unlink_slot(q, i);
-	disarm(q, (uint32_t)slot_at(q, i)->call.arg[0]);
-	ended(q, i, done ? done : -ECANCELED);
+	unlink_slot(host, i);
+	disarm(host, (uint32_t)host_slot(host, i)->call.arg[0]);
+	host->ended(host, i, done ? done : -ECANCELED);
 }
 
 static uint64_t nap_from(uint64_t when_ns)
@@ -413,9 +413,9 @@ static uint64_t nap_from(uint64_t when_ns)
 	return left < NAP_NS ? left : NAP_NS;
 }
 
-int ready_wait(struct asys_queue *q, uint64_t when_ns)
+int ready_wait(struct host *host, uint64_t when_ns)
 {
-	struct pollfd pfd = { .fd = q->host.epoll_fd, .events = POLLIN };
+	struct pollfd pfd = { .fd = host->epoll_fd, .events = POLLIN };
 	struct timespec left;
 	uint64_t arg[6] = { ptr_word(&pfd), 1, 0, 0, 0, 0 };
 	int64_t got;
@@ -435,14 +435,14 @@ int ready_wait(struct asys_queue *q, uint64_t when_ns)
 	return got > 0 ? 0 : got == 0 ? -ETIME : (int)got;
 }
 
-static void ready_close(struct asys_queue *q, bool child)
+static void ready_close(struct host *host, bool child)
 {
 	(void)child; /* the epoll set is the queue's */
-	if (!q->ready)
+	if (!host->ready)
 		return;
-	free(q->ready->watch);
-	free(q->ready);
-	q->ready = NULL;
+	free(host->ready->watch);
+	free(host->ready);
+	host->ready = NULL;
 }
 
 const struct engine engine_ready = {

@@ -5,7 +5,7 @@
 #include "engine/threads.h"
 #include "chain/run.h"
 
-#include "sched/queue.h"
+#include "engine/engine.h"
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,9 +26,9 @@ static struct crew *new_crew(void)
 	return crew;
 }
 
-int threads_open(struct asys_queue *q)
+int threads_open(struct host *host)
 {
-	uint32_t depth = q->pool.depth, shift = (uint32_t)__builtin_ctz(depth);
+	uint32_t depth = host->pool.depth, shift = (uint32_t)__builtin_ctz(depth);
 	size_t work = (size_t)depth * sizeof(uint32_t);
 	struct threads *t = aligned_alloc(CACHE_PAIR, sizeof(*t));
 	bool short_of = !t;
@@ -45,16 +45,16 @@ int threads_open(struct asys_queue *q)
 		t->results.mask = depth - 1;
 		t->results.shift = shift;
 		t->results.entries = pages_alloc((size_t)depth * sizeof(*t->results.entries));
-		t->max = q->max_threads;
+		t->max = host->max_threads;
 		t->workers = aligned_alloc(CACHE_PAIR, WORKERS_FOR(t->max) * sizeof(*t->workers));
 		t->crew = new_crew();
 		short_of |= !t->results.entries || !t->workers || !t->crew;
 	}
-	q->threads = t;
+	host->threads = t;
 	if (short_of) {
 		if (t) {
 			t->max = t->workers ? t->max : 0;
-			engine_threads.close(q, true);
+			engine_threads.close(host, true);
 		}
 		return -ENOMEM;
 	}
@@ -62,9 +62,9 @@ int threads_open(struct asys_queue *q)
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
 		pthread_mutex_init(&t->workers[k].cancel_lock, NULL);
 	pthread_mutex_init(&t->lock, NULL);
-	t->sharers = q->cores;
-	t->spinners = q->cores > 1 ? q->cores - 1 : 0;
-	t->signal = q->signal;
+	t->sharers = host->cores;
+	t->spinners = host->cores > 1 ? host->cores - 1 : 0;
+	t->signal = host->signal;
 	return 0;
 }
 
@@ -130,14 +130,14 @@ void threads_mask(int signal, sigset_t *ret_mask)
 
 /* Called with t->lock held. The new thread counts as looking at once, so that the next flush does
  * not start another one for the same call. */
-static int start_thread(struct asys_queue *q)
+static int start_thread(struct host *host)
 {
-	struct threads *t = q->threads;
+	struct threads *t = host->threads;
 	sigset_t mask, old;
 	struct worker *w = NULL;
 	int err;
 
-	if (unlikely(driver_is_leaving(q)))
+	if (unlikely(!host->may_start(host)))
 		return -EAGAIN;
 	collect(t);
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max) && !w; k++)
@@ -147,15 +147,15 @@ static int start_thread(struct asys_queue *q)
 		return -EAGAIN;
 	/* The program handles it by now, or handles all there are: it is not sent then. */
 	w->deaf = cancel_signal_take(t->signal) != 0;
-	w->q = q;
+	w->host = host;
 	w->crew = t->crew;
 	w->quick = false;
 	w->unsent = false;
 	w->ran_quick = w->looks_slow = 0;
 	w->overtook = UINT32_MAX / 2; /* it may be for a slow call that it is started */
 	w->generation = atomic_load_explicit(&t->generation, memory_order_relaxed);
-	w->epoch = q->context_epoch;
-	w->spin_ns = q->cores > 1 ? q->spin_ns : 0;
+	w->epoch = host->context_epoch;
+	w->spin_ns = host->cores > 1 ? host->spin_ns : 0;
 	atomic_store_explicit(&w->gone, 0, memory_order_relaxed);
 	atomic_store_explicit(&w->current, 0, memory_order_relaxed);
 	t->crew->live++;
@@ -173,16 +173,16 @@ static int start_thread(struct asys_queue *q)
 	}
 	w->used = 1;
 	t->crew->members++;
-	q->stats.traps += 3;
-	if (t->crew->live > q->stats.threads_max)
-		q->stats.threads_max = t->crew->live;
+	host->stats.traps += 3;
+	if (t->crew->live > host->stats.threads_max)
+		host->stats.threads_max = t->crew->live;
 	return 0;
 }
 
 /* `want` threads shall look for work. Returns 0, or the error if no thread lives at all. */
-static int wake_or_start(struct asys_queue *q, uint32_t want)
+static int wake_or_start(struct host *host, uint32_t want)
 {
-	struct threads *t = q->threads;
+	struct threads *t = host->threads;
 	uint32_t looking, asleep, wake;
 	uint64_t idle;
 	int err = 0;
@@ -197,11 +197,11 @@ static int wake_or_start(struct asys_queue *q, uint32_t want)
 	wake = want < asleep ? want : asleep;
 	if (wake) {
 		futex_wake(&t->pushes, (int)wake);
-		q->stats.traps++;
-		q->stats.wakeups += wake;
+		host->stats.traps++;
+		host->stats.wakeups += wake;
 	}
 	for (; wake < want && t->crew->live < t->max && !err; wake++)
-		err = start_thread(q);
+		err = start_thread(host);
 	atomic_store_explicit(&t->scarce, err != 0, memory_order_relaxed);
 	if (t->crew->live)
 		err = 0;
@@ -209,10 +209,10 @@ static int wake_or_start(struct asys_queue *q, uint32_t want)
 	return err;
 }
 
-static bool push(struct asys_queue *q, uint32_t i, enum lane lane)
+static bool push(struct host *host, uint32_t i, enum lane lane)
 {
-	struct slot *slot = slot_at(q, i);
-	struct threads *t = q->threads;
+	struct slot *slot = host_slot(host, i);
+	struct threads *t = host->threads;
 
 	slot->lane = (uint8_t)lane; /* before a thread sees it */
 	if (!work_push(&t->lane[lane][call_priority(&slot->call)], i, &slot->aux))
@@ -231,9 +231,9 @@ static bool push(struct asys_queue *q, uint32_t i, enum lane lane)
 	return true;
 }
 
-bool threads_offer(struct asys_queue *q, uint32_t i, enum lane lane)
+bool threads_offer(struct host *host, uint32_t i, enum lane lane)
 {
-	return (q->threads || !threads_open(q)) && push(q, i, lane);
+	return (host->threads || !threads_open(host)) && push(host, i, lane);
 }
 
 uint32_t threads_queued(const struct threads *t, enum lane lane)
@@ -249,18 +249,18 @@ static uint32_t quick_threads(const struct threads *t)
 	       atomic_load_explicit(&t->crew->quick_running, memory_order_seq_cst);
 }
 
-void threads_flush(struct asys_queue *q, bool wake)
+void threads_flush(struct host *host, bool wake)
 {
-	struct threads *t = q->threads;
-	uint32_t want = 0, quick, slow, most = q->cores > 1 ? q->cores - 1 : 1;
+	struct threads *t = host->threads;
+	uint32_t want = 0, quick, slow, most = host->cores > 1 ? host->cores - 1 : 1;
 
 	if (!t || !(t->new_slow | t->new_quick))
 		return;
 	atomic_store_explicit(&t->client_core, sched_getcpu(), memory_order_relaxed);
 	atomic_fetch_add_explicit(&t->pushes, 1, memory_order_seq_cst);
 	full_fence(); /* T1 */
-	q->stats.batches++;
-	quick = threads_offered(q);
+	host->stats.batches++;
+	quick = threads_offered(host);
 	slow = t->slow_out ? threads_queued(t, LANE_SLOW) : 0;
 	/* A slow call needs a thread of its own, so who looks for one is not there for others; quick ones need as
 	 * many as there are cores besides the client's, those that run some already included. Who was awake when the
@@ -271,35 +271,35 @@ void threads_flush(struct asys_queue *q, bool wake)
 		want = slow + (quick < most ? quick : most);
 	t->new_slow = t->new_quick = 0;
 	if (want)
-		wake_or_start(q, want < t->max ? want : t->max);
+		wake_or_start(host, want < t->max ? want : t->max);
 }
 
-void threads_start_more(struct asys_queue *q)
+void threads_start_more(struct host *host)
 {
-	if (!threads_offered(q) || quick_threads(q->threads))
+	if (!threads_offered(host) || quick_threads(host->threads))
 		return;
-	q->threads->new_quick++;
-	threads_flush(q, true);
+	host->threads->new_quick++;
+	threads_flush(host, true);
 }
 
-static int start(struct asys_queue *q, uint32_t i)
+static int start(struct host *host, uint32_t i)
 {
-	int err = q->threads ? 0 : threads_open(q);
+	int err = host->threads ? 0 : threads_open(host);
 
 	if (err)
 		return err;
 	/* No thread at all is an error now, not a call that never ends. */
-	if (!q->threads->crew->live) {
-		err = wake_or_start(q, 1);
+	if (!host->threads->crew->live) {
+		err = wake_or_start(host, 1);
 		if (err)
 			return -EOPNOTSUPP;
 	}
-	return push(q, i, slot_at(q, i)->lane) ? 0 : -EAGAIN;
+	return push(host, i, host_slot(host, i)->lane) ? 0 : -EAGAIN;
 }
 
-static void flush(struct asys_queue *q)
+static void flush(struct host *host)
 {
-	threads_flush(q, true);
+	threads_flush(host, true);
 }
 
 /* A call has left the threads: by its result, withdrawn, or taken back. */
@@ -311,20 +311,20 @@ static void over(struct threads *t, const struct slot *slot)
 	t->risky_out -= chain_is_risky(slot);
 }
 
-void threads_given_back(struct asys_queue *q, uint32_t i)
+void threads_given_back(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 
 	slot->engine = ASYS_ENGINE_AUTO;
 	if (slot->chain != SLOT_SENDING && slot_cancelled(slot))
-		ended(q, i, -ECANCELED);
+		host->ended(host, i, -ECANCELED);
 	else
-		list_add(q, i, LIST_START);
+		host->again(host, i);
 }
 
-static unsigned reap_results(struct asys_queue *q)
+static unsigned reap_results(struct host *host)
 {
-	struct threads *t = q->threads;
+	struct threads *t = host->threads;
 	unsigned n = 0;
 	uint32_t i, nr;
 	int64_t result;
@@ -333,40 +333,40 @@ static unsigned reap_results(struct asys_queue *q)
 		return 0;
 	while (result_pop(&t->results, &i, &result)) {
 		result_prefetch(&t->results);
-		over(t, slot_at(q, i & ~RESULT_GIVEN_BACK));
+		over(t, host_slot(host, i & ~RESULT_GIVEN_BACK));
 		n++;
 		if (unlikely(i & RESULT_GIVEN_BACK)) {
-			threads_given_back(q, i & ~RESULT_GIVEN_BACK);
+			threads_given_back(host, i & ~RESULT_GIVEN_BACK);
 			continue;
 		}
-		if (unlikely(slot_at(q, i)->call.nr == CALL_CHAIN)) {
-			q->host.returned(q, i);
+		if (unlikely(host_slot(host, i)->call.nr == CALL_CHAIN)) {
+			host->returned(host, i);
 			continue;
 		}
-		q->share.done_ns += cost_of(&q->costs, slot_at(q, i)->call.nr);
-		ended(q, i, result);
+		host->done_ns += cost_of(&host->costs, host_slot(host, i)->call.nr);
+		host->ended(host, i, result);
 	}
 	nr = n ? atomic_exchange_explicit(&t->cost_nr, 0, memory_order_acquire) : 0;
 	if (nr)
-		q->host.measured(q, nr - 1,
-				 atomic_load_explicit(&t->cost_ns, memory_order_relaxed));
+		host->measured(host, nr - 1,
+			       atomic_load_explicit(&t->cost_ns, memory_order_relaxed));
 	return n;
 }
 
-static void send_signal(struct asys_queue *q, struct worker *w)
+static void send_signal(struct host *host, struct worker *w)
 {
 	if (w->deaf)
 		return;
-	w->unsent = !cancel_signal_send(q->threads->signal, w->tid, 0);
+	w->unsent = !cancel_signal_send(host->threads->signal, w->tid, 0);
 	if (unlikely(w->unsent))
-		q->threads->unsent = true;
-	q->stats.traps += 2;
+		host->threads->unsent = true;
+	host->stats.traps += 2;
 }
 
 /* T3. The bit first, then a look at who runs the call: pairs with run_call. */
-static void signal_runner(struct asys_queue *q, uint32_t i)
+static void signal_runner(struct host *host, uint32_t i)
 {
-	struct threads *t = q->threads;
+	struct threads *t = host->threads;
 
 	full_fence();
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
@@ -376,25 +376,25 @@ static void signal_runner(struct asys_queue *q, uint32_t i)
 			continue;
 		pthread_mutex_lock(&w->cancel_lock);
 		if (atomic_load_explicit(&w->current, memory_order_seq_cst) == i + 1)
-			send_signal(q, w);
+			send_signal(host, w);
 		pthread_mutex_unlock(&w->cancel_lock);
 		return;
 	}
 }
 
-static void cancel(struct asys_queue *q, uint32_t i)
+static void cancel(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
-	struct threads *t = q->threads;
+	struct slot *slot = host_slot(host, i);
+	struct threads *t = host->threads;
 
 	if (work_withdraw(&t->lane[slot->lane][call_priority(&slot->call)], slot->aux, i)) {
 		over(t, slot);
 		slot->engine = ASYS_ENGINE_AUTO;
-		ended(q, i, -ECANCELED);
+		host->ended(host, i, -ECANCELED);
 		return;
 	}
 	__atomic_fetch_or(&slot->call.flags, SLOT_CANCEL, __ATOMIC_SEQ_CST);
-	signal_runner(q, i);
+	signal_runner(host, i);
 }
 
 /*
@@ -402,7 +402,7 @@ static void cancel(struct asys_queue *q, uint32_t i)
  * was in that call all the time, and `current` names its sending. The slot is that sending's until the
  * client reaps it, so the bit cannot hit another call; the signal goes as in signal_runner.
  */
-static void unhang(struct asys_queue *q, struct worker *w)
+static void unhang(struct host *host, struct worker *w)
 {
 	uint32_t now = atomic_load_explicit(&w->hanging, memory_order_seq_cst), i;
 
@@ -410,63 +410,64 @@ static void unhang(struct asys_queue *q, struct worker *w)
 	i = atomic_load_explicit(&w->current, memory_order_seq_cst);
 	if (now && now == w->seen_hanging && i &&
 	    now == atomic_load_explicit(&w->hanging, memory_order_seq_cst)) {
-		__atomic_fetch_or(&slot_at(q, i - 1)->call.flags, SLOT_CANCEL, __ATOMIC_SEQ_CST);
+		__atomic_fetch_or(&host_slot(host, i - 1)->call.flags, SLOT_CANCEL,
+				  __ATOMIC_SEQ_CST);
 		full_fence();
 		if (atomic_load_explicit(&w->current, memory_order_seq_cst) == i)
-			send_signal(q, w);
+			send_signal(host, w);
 	}
 	pthread_mutex_unlock(&w->cancel_lock);
 	w->seen_hanging = now;
 }
 
 /* Unless that call has ended. */
-static void send_again(struct asys_queue *q, struct worker *w)
+static void send_again(struct host *host, struct worker *w)
 {
 	uint32_t i;
 
 	pthread_mutex_lock(&w->cancel_lock);
 	i = atomic_load_explicit(&w->current, memory_order_seq_cst);
 	w->unsent = false;
-	if (i && slot_cancelled(slot_at(q, i - 1)))
-		send_signal(q, w);
+	if (i && slot_cancelled(host_slot(host, i - 1)))
+		send_signal(host, w);
 	pthread_mutex_unlock(&w->cancel_lock);
 }
 
-bool threads_to_watch(const struct asys_queue *q)
+bool threads_to_watch(const struct host *host)
 {
-	return q->threads && (q->threads->risky_out || q->threads->unsent);
+	return host->threads && (host->threads->risky_out || host->threads->unsent);
 }
 
-static bool runs_sending(struct asys_queue *q, const struct worker *w)
+static bool runs_sending(struct host *host, const struct worker *w)
 {
 	uint32_t i = atomic_load_explicit(&w->current, memory_order_seq_cst);
 
-	return i && slot_at(q, i - 1)->call.nr == CALL_CHAIN;
+	return i && host_slot(host, i - 1)->call.nr == CALL_CHAIN;
 }
 
-uint64_t threads_look_ns(const struct asys_queue *q)
+uint64_t threads_look_ns(const struct host *host)
 {
-	const struct threads *t = q->threads;
+	const struct threads *t = host->threads;
 
 	return t ? UNHANG_NS << t->looks_in_vain : UNHANG_NS;
 }
 
 /* Where all sendings wait for a thread, one is taken only after something has ended, which looks are counted from
  * anew: until then they may be rare. */
-void threads_watch(struct asys_queue *q)
+void threads_watch(struct host *host)
 {
-	struct threads *t = q->threads;
+	struct threads *t = host->threads;
 	uint64_t now = clock_now();
 	bool runs = t->unsent;
 
-	if (now < t->watched_ns + threads_look_ns(q))
+	if (now < t->watched_ns + threads_look_ns(host))
 		return;
 	t->watched_ns = now;
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
 		if (!t->workers[k].used)
 			continue;
-		unhang(q, &t->workers[k]);
-		runs |= runs_sending(q, &t->workers[k]);
+		unhang(host, &t->workers[k]);
+		runs |= runs_sending(host, &t->workers[k]);
 	}
 	t->looks_in_vain = runs ? 0 : least(t->looks_in_vain + 1, LOOKS_DOUBLED_MOST);
 	if (likely(!t->unsent))
@@ -474,27 +475,28 @@ void threads_watch(struct asys_queue *q)
 	t->unsent = false;
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
 		if (t->workers[k].used && t->workers[k].unsent)
-			send_again(q, &t->workers[k]);
+			send_again(host, &t->workers[k]);
 }
 
-bool threads_live(const struct asys_queue *q)
+bool threads_live(const struct host *host)
 {
-	return q->threads && atomic_load_explicit(&q->threads->crew->live, memory_order_relaxed);
+	return host->threads &&
+	       atomic_load_explicit(&host->threads->crew->live, memory_order_relaxed);
 }
 
 /* Before the next flush, threads are perhaps only not started yet: after a change of rights there are none. */
-bool threads_stuck(const struct asys_queue *q)
+bool threads_stuck(const struct host *host)
 {
-	const struct threads *t = q->threads;
+	const struct threads *t = host->threads;
 
-	return t && t->outstanding && !threads_live(q) && !(t->new_slow | t->new_quick) &&
-	       (threads_offered(q) || threads_queued(t, LANE_SLOW));
+	return t && t->outstanding && !threads_live(host) && !(t->new_slow | t->new_quick) &&
+	       (threads_offered(host) || threads_queued(t, LANE_SLOW));
 }
 
-unsigned threads_take_back(struct asys_queue *q, uint32_t *ret_slots, unsigned max)
+unsigned threads_take_back(struct host *host, uint32_t *ret_slots, unsigned max)
 {
-	struct threads *t = q->threads;
-	unsigned lanes = threads_stuck(q) ? LANES : LANE_SLOW;
+	struct threads *t = host->threads;
+	unsigned lanes = threads_stuck(host) ? LANES : LANE_SLOW;
 	unsigned n = 0;
 	bool any;
 
@@ -503,18 +505,18 @@ unsigned threads_take_back(struct asys_queue *q, uint32_t *ret_slots, unsigned m
 	for (unsigned k = 0; k < lanes * 3 && !n; k++)
 		n = work_take(&t->lane[k / 3][k % 3], ret_slots, max, t->sharers, &any);
 	for (unsigned k = 0; k < n; k++)
-		over(t, slot_at(q, ret_slots[k]));
+		over(t, host_slot(host, ret_slots[k]));
 	return n;
 }
 
-bool threads_have_quick_only(const struct asys_queue *q)
+bool threads_have_quick_only(const struct host *host)
 {
-	return q->threads && q->threads->outstanding && !q->threads->slow_out;
+	return host->threads && host->threads->outstanding && !host->threads->slow_out;
 }
 
-uint32_t threads_offered(const struct asys_queue *q)
+uint32_t threads_offered(const struct host *host)
 {
-	const struct threads *t = q->threads;
+	const struct threads *t = host->threads;
 	uint32_t n = 0;
 
 	for (unsigned k = 0; t && k < LANE_SLOW * 3; k++)
@@ -522,11 +524,11 @@ uint32_t threads_offered(const struct asys_queue *q)
 	return n;
 }
 
-bool threads_may_start_more(const struct asys_queue *q)
+bool threads_may_start_more(const struct host *host)
 {
-	const struct threads *t = q->threads;
+	const struct threads *t = host->threads;
 
-	if (!threads_offered(q) ||
+	if (!threads_offered(host) ||
 	    (atomic_load_explicit(&t->crew->live, memory_order_relaxed) == t->max &&
 	     !crew_asleep(atomic_load_explicit(&t->crew->idle, memory_order_relaxed))))
 		return false;
@@ -536,24 +538,24 @@ bool threads_may_start_more(const struct asys_queue *q)
 		       threads_slow_most(t);
 }
 
-bool threads_awake(const struct asys_queue *q)
+bool threads_awake(const struct host *host)
 {
-	return q->threads && quick_threads(q->threads) >= q->threads->spinners;
+	return host->threads && quick_threads(host->threads) >= host->threads->spinners;
 }
 
-bool threads_have_result(const struct asys_queue *q)
+bool threads_have_result(const struct host *host)
 {
-	return q->threads && result_ready(&q->threads->results);
+	return host->threads && result_ready(&host->threads->results);
 }
 
-bool threads_may_have_result(const struct asys_queue *q)
+bool threads_may_have_result(const struct host *host)
 {
-	return q->threads && !result_none_reserved(&q->threads->results);
+	return host->threads && !result_none_reserved(&host->threads->results);
 }
 
-static uint32_t outstanding(const struct asys_queue *q)
+static uint32_t outstanding(const struct host *host)
 {
-	return q->threads ? q->threads->outstanding : 0;
+	return host->threads ? host->threads->outstanding : 0;
 }
 
 /* After the generation was raised. A thread outside a call can claim no other any more: it leaves
@@ -570,9 +572,9 @@ static void leave_behind(struct threads *t, struct worker *w)
 		join(t, w);
 }
 
-void threads_renew(struct asys_queue *q)
+void threads_renew(struct host *host)
 {
-	struct threads *t = q->threads;
+	struct threads *t = host->threads;
 	struct crew *crew;
 
 	if (!t)
@@ -588,7 +590,7 @@ void threads_renew(struct asys_queue *q)
 	if (crew)
 		t->crew = crew;
 	/* What they left in the lanes is for new ones. */
-	t->new_quick += threads_offered(q);
+	t->new_quick += threads_offered(host);
 	t->new_slow += threads_queued(t, LANE_SLOW);
 }
 
@@ -597,11 +599,11 @@ void threads_renew(struct asys_queue *q)
 
 /* One that has published its result, or is between two steps of a sending, is still there; one in a call may be so
  * for ever. */
-void threads_see_off(struct asys_queue *q)
+void threads_see_off(struct host *host)
 {
 	const struct timespec pause = { 0, SEE_OFF_PAUSE_NS };
 	uint64_t until = clock_now() + SEE_OFF_NS;
-	struct threads *t = q->threads;
+	struct threads *t = host->threads;
 	bool there = t != NULL;
 
 	while (there && clock_now() < until) {
@@ -616,11 +618,11 @@ void threads_see_off(struct asys_queue *q)
 }
 
 /* Nothing is outstanding, so every thread is between calls and leaves soon. */
-static void join_all(struct asys_queue *q)
+static void join_all(struct host *host)
 {
-	struct threads *t = q->threads;
+	struct threads *t = host->threads;
 
-	threads_renew(q);
+	threads_renew(host);
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
 		struct worker *w = &t->workers[k];
 
@@ -629,26 +631,26 @@ static void join_all(struct asys_queue *q)
 	}
 }
 
-static void close_threads(struct asys_queue *q, bool child)
+static void close_threads(struct host *host, bool child)
 {
-	struct threads *t = q->threads;
-	size_t work = (size_t)q->pool.depth * sizeof(uint32_t);
+	struct threads *t = host->threads;
+	size_t work = (size_t)host->pool.depth * sizeof(uint32_t);
 
 	if (!t)
 		return;
 	if (!child) {
-		join_all(q);
+		join_all(host);
 		for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++)
 			pthread_mutex_destroy(&t->workers[k].cancel_lock);
 		pthread_mutex_destroy(&t->lock);
 	}
 	for (unsigned k = 0; k < LANES * 3; k++)
 		pages_free((void *)(uintptr_t)t->lane[k / 3][k % 3].entries, work);
-	pages_free(t->results.entries, (size_t)q->pool.depth * sizeof(*t->results.entries));
+	pages_free(t->results.entries, (size_t)host->pool.depth * sizeof(*t->results.entries));
 	free(t->crew);
 	free(t->workers);
 	free(t);
-	q->threads = NULL;
+	host->threads = NULL;
 }
 
 const struct engine engine_threads = {

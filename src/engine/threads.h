@@ -9,7 +9,7 @@
  *   ------ slow[high,normal,low]  --------------->  one at once; at most max-1 threads are in one
  *                                                   of these two, so that quick calls always find one
  *   <----- results -------------------------------
- *   sleeps on q->bell             <--- rings ------
+ *   sleeps on host->bell             <--- rings ------
  *   ------ pushes (futex) ----------------------->  sleeps
  *
  * Life of a thread: started by the client when work needs one more and the limit allows it, so it
@@ -39,7 +39,7 @@
 #ifndef ENGINE_THREADS_H
 #define ENGINE_THREADS_H
 
-#include "call/slot.h"
+#include "engine/host.h"
 #include "ring/result_ring.h"
 #include "ring/work_ring.h"
 #include <pthread.h>
@@ -95,7 +95,7 @@ struct worker {
 	bool unsent;	   /* client: one that could not be sent */
 	pthread_mutex_t cancel_lock;
 	pthread_t thread;
-	struct asys_queue *q;
+	struct host *host;
 	uint64_t spin_ns;    /* adapted */
 	uint64_t move_after; /* worker_place.c */
 };
@@ -137,45 +137,45 @@ static inline uint32_t threads_slow_most(const struct threads *t)
 }
 
 /* Offers quick call `i` to threads that are awake; false: no room. threads_flush makes it seen. */
-bool threads_offer(struct asys_queue *q, uint32_t i, enum lane lane);
+bool threads_offer(struct host *host, uint32_t i, enum lane lane);
 /* Makes pushes seen; starts or wakes threads for slow calls, and for quick ones if `wake` or if none is awake. */
-void threads_flush(struct asys_queue *q, bool wake);
+void threads_flush(struct host *host, bool wake);
 /* Calls were offered, and all threads that could take them hang: one more, if the limit allows it. */
-void threads_start_more(struct asys_queue *q);
+void threads_start_more(struct host *host);
 /* Takes offered quick calls back to run them here, and slow ones if no thread could be started;
  * returns how many. */
-unsigned threads_take_back(struct asys_queue *q, uint32_t *ret_slots, unsigned max);
+unsigned threads_take_back(struct host *host, uint32_t *ret_slots, unsigned max);
 /* T4: a thread, or who took it back, did not start it. It is cancelled, or starts anew. */
-void threads_given_back(struct asys_queue *q, uint32_t i);
+void threads_given_back(struct host *host, uint32_t i);
 /* Threads have quick calls of this queue, and no others. */
-bool threads_have_quick_only(const struct asys_queue *q);
+bool threads_have_quick_only(const struct host *host);
 /* Calls offered and not taken by a thread yet. */
-uint32_t threads_offered(const struct asys_queue *q);
+uint32_t threads_offered(const struct host *host);
 /* ... and threads_start_more might help: there is a thread to be woken, or one more may be had. */
-bool threads_may_start_more(const struct asys_queue *q);
+bool threads_may_start_more(const struct host *host);
 /* As many threads as there are free cores for look for, or run, quick calls right now. */
-bool threads_awake(const struct asys_queue *q);
-bool threads_have_result(const struct asys_queue *q);
+bool threads_awake(const struct host *host);
+bool threads_have_result(const struct host *host);
 /* ... or will have one that may be published already, behind one that is not. */
-bool threads_may_have_result(const struct asys_queue *q);
+bool threads_may_have_result(const struct host *host);
 /* In one lane, of any priority. */
 uint32_t threads_queued(const struct threads *t, enum lane lane);
-bool threads_live(const struct asys_queue *q);
-bool threads_stuck(const struct asys_queue *q); /* calls wait for threads that cannot be had */
-void threads_renew(struct asys_queue *q);
+bool threads_live(const struct host *host);
+bool threads_stuck(const struct host *host); /* calls wait for threads that cannot be had */
+void threads_renew(struct host *host);
 /* After it: waits a little for those that are about to leave, and until the process has none of them any more. */
-void threads_see_off(struct asys_queue *q);
+void threads_see_off(struct host *host);
 /* Interrupts what has hung in a chain since the last look, UNHANG_NS ago or more: the client gives that call
  * a thread of its own. Also what was asked to end and could not be told. To be called while threads_to_watch,
  * by every driver. */
-void threads_watch(struct asys_queue *q);
-bool threads_to_watch(const struct asys_queue *q);
+void threads_watch(struct host *host);
+bool threads_to_watch(const struct host *host);
 #define UNHANG_NS 2000000ull
 uint64_t threads_look_ns(
-	const struct asys_queue *q); /* until the next look: UNHANG_NS, or some times that */
+	const struct host *host); /* until the next look: UNHANG_NS, or some times that */
 /* What a thread that makes calls for this one blocks: `signal` not, if it is not 0. */
 void threads_mask(int signal, sigset_t *ret_mask);
-int threads_open(struct asys_queue *q); /* rings only; 0 or -ENOMEM */
+int threads_open(struct host *host); /* rings only; 0 or -ENOMEM */
 
 /* worker.c */
 void *worker_main(void *arg);

@@ -3,8 +3,8 @@
  * What the engines that transfer piecewise ask about a descriptor and about the words of a call.
  */
 #include "engine/transfer.h"
+#include "engine/engine.h"
 #include "engine/threads.h"
-#include "sched/queue.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -287,29 +287,29 @@ static bool take_up_rest(struct slot *slot)
 	return true;
 }
 
-void transfer_to_thread(struct asys_queue *q, uint32_t i)
+void transfer_to_thread(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 
 	if (slot->result && !take_up_rest(slot)) {
-		ended(q, i, slot->result);
+		host->ended(host, i, slot->result);
 		return;
 	}
 	slot->engine = ASYS_ENGINE_THREADS;
 	slot->lane = LANE_SLOW;
-	if (engine_threads.start(q, i)) {
+	if (engine_threads.start(host, i)) {
 		/* Whoever comes after this driver has threads. */
-		if (driver_is_leaving(q)) {
+		if (!host->may_start(host)) {
 			slot->engine = ASYS_ENGINE_AUTO;
-			list_add(q, i, LIST_START);
+			host->again(host, i);
 			return;
 		}
 		/* No thread can be had: the call blocks its caller, who waits for it. */
 		slot->engine = ASYS_ENGINE_INLINE;
-		ended(q, i, raw_syscall(slot->call.nr, slot->call.arg));
+		host->ended(host, i, raw_syscall(slot->call.nr, slot->call.arg));
 		return;
 	}
-	engine_threads.flush(q);
+	engine_threads.flush(host);
 }
 
 int64_t transfer_came_back(struct slot *slot, int64_t result)

@@ -7,6 +7,7 @@
 #define ENGINE_TRANSFER_H
 
 #include "call/slot.h"
+#include "engine/host.h"
 
 /* The kernel cuts every transfer to this many bytes. */
 #define TRANSFER_MAX UINT64_C(0x7ffff000)
@@ -80,7 +81,7 @@ struct asys_queue;
  * were moved already (slot->result), the thread does what the blocking call would have done after
  * them, and the result is the sum.
  */
-void transfer_to_thread(struct asys_queue *q, uint32_t i);
+void transfer_to_thread(struct host *host, uint32_t i);
 /* end.c: a slot that is `given` ends with `result` in a thread. Returns the result of the whole. */
 int64_t transfer_came_back(struct slot *slot, int64_t result);
 

@@ -7,7 +7,7 @@
  *            waits is looked at once (uring_look.c): would the system call have waited so? If not, it
  *            is taken back and made synchronously, or given to a thread. Those that end at once, most
  *            of them, pay nothing.
- *   reap()   completions: match, repair, end()
+ *   reap()   completions: match, repair, host->ended()
  *
  * An entry's user_data is the call's id, which no two calls share. A completion whose id is not that
  * of a call that this engine has is ignored, as are those of cancellations (user_data 0).
@@ -20,8 +20,8 @@
  * uring_ring.c has the ring itself and which thread may use it.
  */
 #include "engine/uring.h"
+#include "engine/engine.h"
 #include "engine/threads.h"
-#include "sched/queue.h"
 
 #if ASYS_HAVE_URING
 
@@ -33,26 +33,26 @@
 
 /* Completions. */
 
-static void to_thread(struct asys_queue *q, uint32_t i)
+static void to_thread(struct host *host, uint32_t i)
 {
-	q->uring->outstanding--;
-	transfer_to_thread(q, i);
+	host->uring->outstanding--;
+	transfer_to_thread(host, i);
 }
 
 /* The ring cannot serve this call, however often it is asked: the other engines. */
-void ring_without(struct asys_queue *q, uint32_t i)
+void ring_without(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 
 	if (slot->result) {
-		to_thread(q, i);
+		to_thread(host, i);
 		return;
 	}
-	q->uring->outstanding--;
+	host->uring->outstanding--;
 	slot->aux = 0;
 	slot->engine = ASYS_ENGINE_AUTO;
 	slot->no_ring = 1;
-	list_add(q, i, LIST_START);
+	host->again(host, i);
 }
 
 /*
@@ -60,11 +60,11 @@ void ring_without(struct asys_queue *q, uint32_t i)
  * with nothing asked of it. Cancel entries that were put before it are looked at by the kernel before,
  * so they cannot hit it though they carry the same id.
  */
-void ring_start_again(struct asys_queue *q, uint32_t i)
+void ring_start_again(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 	uint64_t done = (uint64_t)slot->result, addr, size;
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 	struct io_uring_sqe entry;
 	bool fits;
 
@@ -72,12 +72,12 @@ void ring_start_again(struct asys_queue *q, uint32_t i)
 	if (ring_is_foreign(u)) {
 		slot->aux &= ~(uint32_t)URING_IN_RING;
 		slot->aux |= URING_PARKED;
-		list_push(&u->parked, q->pool.slots, i);
+		list_push(&u->parked, host->pool.slots, i);
 		u->parked_count++;
 		return;
 	}
-	if (unlikely(q->uring_off || u->dead)) {
-		ring_without(q, i);
+	if (unlikely(host->uring_off || u->dead)) {
+		ring_without(host, i);
 		return;
 	}
 	memset(&entry, 0, sizeof(entry));
@@ -85,32 +85,32 @@ void ring_start_again(struct asys_queue *q, uint32_t i)
 		fits = uring_prep(&entry, &slot->call, &u->kinds) >= 0;
 		/* It may never have been looked at; and it is rare. */
 		if (slot->aux & PREP_WAITS)
-			fits = fits && uring_look(q, &slot->call, slot->aux) == LOOK_WAITS;
+			fits = fits && uring_look(host, &slot->call, slot->aux) == LOOK_WAITS;
 	} else {
 		fits = transfer_rest(&slot->call, done, &addr, &size);
 		if (fits)
 			uring_prep_rest(&entry, &slot->call, addr, size);
 	}
-	if (fits && ring_put(q, i, &entry))
+	if (fits && ring_put(host, i, &entry))
 		return;
-	to_thread(q, i);
+	to_thread(host, i);
 }
 
 /*
  * Once more, but not for ever: the kernel also ends with -ECANCELED what would need a worker thread
  * that it cannot start (the limit of processes), and says so each time.
  */
-static void try_again(struct asys_queue *q, uint32_t i)
+static void try_again(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 
-	if (ring_is_foreign(q->uring)) {
-		ring_start_again(q, i);
+	if (ring_is_foreign(host->uring)) {
+		ring_start_again(host, i);
 	} else if (slot->aux >= URING_TRY * TRIES_MOST) {
-		ring_without(q, i);
+		ring_without(host, i);
 	} else {
 		slot->aux += URING_TRY;
-		ring_start_again(q, i);
+		ring_start_again(host, i);
 	}
 }
 
@@ -122,9 +122,9 @@ static bool may_retry(uint32_t nr)
 }
 
 /* The engine itself called it back, since the system call would not have waited as the ring does. */
-static bool called_back(struct asys_queue *q, uint32_t i, int64_t *result)
+static bool called_back(struct host *host, uint32_t i, int64_t *result)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 
 	if (slot->aux & URING_NONBLOCK) {
 		/* With its own signal. */
@@ -133,10 +133,10 @@ static bool called_back(struct asys_queue *q, uint32_t i, int64_t *result)
 			*result = raw_syscall(slot->call.nr, slot->call.arg);
 		return false;
 	}
-	if (q->uring_off)
-		ring_without(q, i);
+	if (host->uring_off)
+		ring_without(host, i);
 	else
-		to_thread(q, i);
+		to_thread(host, i);
 	return true;
 }
 
@@ -150,10 +150,11 @@ static bool is_rings_own(const struct slot *slot, int64_t result)
 }
 
 /* An error at once, before anything could be waited for. True: another engine makes the call again. */
-static bool made_again(struct asys_queue *q, uint32_t i, int64_t *result)
+static bool made_again(struct host *host, uint32_t i, int64_t *result)
 {
-	struct slot *slot = slot_at(q, i);
-	bool waited = (slot->aux & PREP_WAITS) && !(slot->aux & URING_FRESH) && !q->uring->sqpoll;
+	struct slot *slot = host_slot(host, i);
+	bool waited =
+		(slot->aux & PREP_WAITS) && !(slot->aux & URING_FRESH) && !host->uring->sqpoll;
 
 	if (waited || slot->result || (slot->aux & (URING_NONBLOCK | URING_RECALLED)))
 		return false;
@@ -163,7 +164,7 @@ static bool made_again(struct asys_queue *q, uint32_t i, int64_t *result)
 			*result = -ECANCELED;
 			return false;
 		}
-		ring_without(q, i);
+		ring_without(host, i);
 		return true;
 	case AGAIN_HERE:
 		slot->aux &= ~(uint32_t)PREP_SIGPIPE;
@@ -175,9 +176,9 @@ static bool made_again(struct asys_queue *q, uint32_t i, int64_t *result)
 }
 
 /* An error that is not the call's result. True: it was dealt with. */
-static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
+static bool repair(struct host *host, uint32_t i, int64_t *result)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 	uint32_t flags = slot->aux;
 	/* The kernel restarts a system call that ends so: nothing has happened, or it goes on where it was. */
 	bool restarted = (*result <= -512 && *result >= -516) ||
@@ -189,10 +190,10 @@ static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 		return false;
 	}
 	if (unlikely(is_rings_own(slot, *result))) {
-		ring_without(q, i);
+		ring_without(host, i);
 		return true;
 	}
-	if (made_again(q, i, result))
+	if (made_again(host, i, result))
 		return true;
 	/* The kernel's own codes for "interrupted, to be restarted" (512..516) escape here: on its
 	 * worker threads there is no return to user space that would translate them. */
@@ -208,24 +209,24 @@ static bool repair(struct asys_queue *q, uint32_t i, int64_t *result)
 	if (*result == -EINTR && !again)
 		return false;
 	if (flags & (URING_NONBLOCK | URING_RECALLED))
-		return called_back(q, i, result);
-	if (*result == -ECANCELED && (flags & PREP_ECANCELED) && !q->uring->dead &&
-	    !ring_is_foreign(q->uring))
+		return called_back(host, i, result);
+	if (*result == -ECANCELED && (flags & PREP_ECANCELED) && !host->uring->dead &&
+	    !ring_is_foreign(host->uring))
 		return false;
-	try_again(q, i);
+	try_again(host, i);
 	return true;
 }
 
 /* A short transfer that the blocking call would have gone on with. */
-static void go_on(struct asys_queue *q, uint32_t i)
+static void go_on(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 
 	if ((slot->aux & PREP_OWN_WAY) ||
 	    ((slot->aux & PREP_OUT) && socket_has_timeout((int)slot->call.arg[0], false)))
-		to_thread(q, i);
+		to_thread(host, i);
 	else
-		ring_start_again(q, i);
+		ring_start_again(host, i);
 }
 
 /* Would the system call have had SIGPIPE sent to its caller? */
@@ -240,12 +241,12 @@ static bool breaks_loudly(const struct asys_call *call, bool moved)
 }
 
 /* True: the call has ended. */
-bool ring_ends(struct asys_queue *q, uint32_t i, int64_t result)
+bool ring_ends(struct host *host, uint32_t i, int64_t result)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 
 	if (unlikely(result < 0)) {
-		if (repair(q, i, &result))
+		if (repair(host, i, &result))
 			return false;
 		if (result == -EPIPE && (slot->aux & PREP_SIGPIPE) &&
 		    breaks_loudly(&slot->call, slot->result != 0))
@@ -257,18 +258,18 @@ bool ring_ends(struct asys_queue *q, uint32_t i, int64_t result)
 		result = slot->result;
 		if (unlikely(result && !(slot->aux & (URING_CANCEL | URING_NONBLOCK)) &&
 			     transfer_goes_on(&slot->call, (uint64_t)result))) {
-			go_on(q, i);
+			go_on(host, i);
 			return false;
 		}
 	}
 	slot->aux = 0;
-	q->uring->outstanding--;
-	ended(q, i, result);
+	host->uring->outstanding--;
+	host->ended(host, i, result);
 	return true;
 }
 
 /* *ret_ended counts calls that ended; the others were started again. Returns both together. */
-unsigned ring_take(struct asys_queue *q, const struct io_uring_cq *cq, unsigned *ret_ended)
+unsigned ring_take(struct host *host, const struct io_uring_cq *cq, unsigned *ret_ended)
 {
 	uint32_t head = *cq->khead, i;
 	unsigned n = 0;
@@ -284,29 +285,29 @@ unsigned ring_take(struct asys_queue *q, const struct io_uring_cq *cq, unsigned 
 		__atomic_store_n(cq->khead, ++head, __ATOMIC_RELEASE);
 		/* The call is neither waiting nor with a worker just then, but about to be tried again. */
 		if (unlikely(user_data == CANCEL_DATA && result == -ENOENT))
-			q->uring->missed = true;
-		if (ring_owns(q, user_data, &i)) {
+			host->uring->missed = true;
+		if (ring_owns(host, user_data, &i)) {
 			n++;
-			*ret_ended += ring_ends(q, i, result);
+			*ret_ended += ring_ends(host, i, result);
 		}
 	}
 	return n;
 }
 
-unsigned ring_completions(struct asys_queue *q)
+unsigned ring_completions(struct host *host)
 {
 	unsigned ended;
 
-	ring_take(q, &q->uring->ring.cq, &ended);
+	ring_take(host, &host->uring->ring.cq, &ended);
 	return ended;
 }
 
 /* Cancellation. */
 
-static bool put_cancel(struct asys_queue *q, uint32_t i)
+static bool put_cancel(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
-	struct io_uring_sqe *sqe = ring_entry(q);
+	struct slot *slot = host_slot(host, i);
+	struct io_uring_sqe *sqe = ring_entry(host);
 
 	if (!sqe)
 		return false;
@@ -315,77 +316,77 @@ static bool put_cancel(struct asys_queue *q, uint32_t i)
 	sqe->fd = -1;
 	sqe->addr = (uint64_t)slot->id;
 	sqe->user_data = CANCEL_DATA;
-	if (q->uring->ring.features & IORING_FEAT_CQE_SKIP)
+	if (host->uring->ring.features & IORING_FEAT_CQE_SKIP)
 		sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
 	slot->aux |= URING_CANCEL_SENT;
 	return true;
 }
 
-static void ask_cancel(struct asys_queue *q, uint32_t i, uint32_t why)
+static void ask_cancel(struct host *host, uint32_t i, uint32_t why)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 
 	slot->aux |= why;
-	if (!(slot->aux & URING_CANCEL_SENT) && !put_cancel(q, i))
-		q->uring->owed++;
+	if (!(slot->aux & URING_CANCEL_SENT) && !put_cancel(host, i))
+		host->uring->owed++;
 }
 
-static void cancel(struct asys_queue *q, uint32_t i)
+static void cancel(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 
 	if (slot->aux & URING_PARKED) {
-		list_remove(&q->uring->parked, q->pool.slots, i);
-		q->uring->parked_count--;
-		q->uring->outstanding--;
-		ended(q, i, slot->result ? slot->result : -ECANCELED);
+		list_remove(&host->uring->parked, host->pool.slots, i);
+		host->uring->parked_count--;
+		host->uring->outstanding--;
+		host->ended(host, i, slot->result ? slot->result : -ECANCELED);
 		return;
 	}
-	ask_cancel(q, i, URING_CANCEL);
+	ask_cancel(host, i, URING_CANCEL);
 	/* Another thread, or the program's own loop, may sleep until something ends. */
-	if (queue_shared(q) || q->fd_wanted)
-		ring_submit(q);
+	if (host_shared(host) || host->fd_wanted)
+		ring_submit(host);
 }
 
 /* There was no room for some before, or one did not find its call: those that were sent have ended, or are asked
  * once more. */
-static void pay_owed(struct asys_queue *q)
+static void pay_owed(struct host *host)
 {
-	uint32_t sent = q->uring->missed ? URING_CANCEL_SENT : 0;
+	uint32_t sent = host->uring->missed ? URING_CANCEL_SENT : 0;
 
-	q->uring->owed = 0;
-	q->uring->missed = false;
-	for (uint32_t i = 0; i < q->pool.fresh; i++) {
-		struct slot *slot = slot_at(q, i);
+	host->uring->owed = 0;
+	host->uring->missed = false;
+	for (uint32_t i = 0; i < host->pool.fresh; i++) {
+		struct slot *slot = host_slot(host, i);
 
 		if (slot_is_rings(slot) &&
 		    (slot->aux & (URING_CANCEL | URING_NONBLOCK | URING_RECALLED))) {
 			slot->aux &= ~sent;
-			ask_cancel(q, i, 0);
+			ask_cancel(host, i, 0);
 		}
 	}
 }
 
-static void look_at(struct asys_queue *q, uint32_t i)
+static void look_at(struct host *host, uint32_t i)
 {
-	const struct slot *slot = slot_at(q, i);
-	enum look found = uring_look(q, &slot->call, slot->aux);
+	const struct slot *slot = host_slot(host, i);
+	enum look found = uring_look(host, &slot->call, slot->aux);
 
 	if (found != LOOK_WAITS)
-		ask_cancel(q, i, found == LOOK_FAILS ? URING_NONBLOCK : URING_RECALLED);
+		ask_cancel(host, i, found == LOOK_FAILS ? URING_NONBLOCK : URING_RECALLED);
 }
 
-static void look_at_fresh(struct asys_queue *q)
+static void look_at_fresh(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
 	for (uint32_t k = 0; k < u->fresh_count; k++) {
-		struct slot *slot = slot_at(q, u->fresh[k]);
+		struct slot *slot = host_slot(host, u->fresh[k]);
 
 		if (!slot_is_rings(slot) || !(slot->aux & URING_FRESH))
 			continue;
 		slot->aux &= ~URING_FRESH;
-		look_at(q, u->fresh[k]);
+		look_at(host, u->fresh[k]);
 	}
 	u->fresh_count = 0;
 }
@@ -397,23 +398,23 @@ static bool is_message(uint32_t nr)
 	return nr == SYS_sendto || nr == SYS_sendmsg;
 }
 
-static int start(struct asys_queue *q, uint32_t i)
+static int start(struct host *host, uint32_t i)
 {
-	struct slot *slot = slot_at(q, i);
+	struct slot *slot = host_slot(host, i);
 	struct io_uring_sqe entry;
 	struct uring *u;
 	int prep;
 
-	if (q->uring_off || !uring_takes(slot->call.nr) || ring_ready(q))
+	if (host->uring_off || !uring_takes(slot->call.nr) || ring_ready(host))
 		return -EOPNOTSUPP;
-	u = q->uring;
+	u = host->uring;
 	memset(&entry, 0, sizeof(entry));
 	prep = uring_prep(&entry, &slot->call, &u->kinds);
 	if (prep < 0)
 		return prep;
 	/* The kernel's polling thread tries on its own time, so nothing can be looked at after. */
 	if (u->sqpoll && (prep & PREP_WAITS) &&
-	    uring_look(q, &slot->call, (uint32_t)prep) != LOOK_WAITS)
+	    uring_look(host, &slot->call, (uint32_t)prep) != LOOK_WAITS)
 		return -EOPNOTSUPP;
 	/* For the same reason what breaks there has the signal sent to that thread. */
 	if (u->sqpoll && (prep & PREP_GOES_ON) && !is_message(slot->call.nr))
@@ -422,8 +423,8 @@ static int start(struct asys_queue *q, uint32_t i)
 	if ((prep & PREP_ECANCELED) && !u->owned)
 		return -EOPNOTSUPP;
 	if ((prep & PREP_WAITS) && !u->sqpoll && u->fresh_count == u->fresh_room)
-		engine_uring.flush(q);
-	if (!ring_put(q, i, &entry))
+		engine_uring.flush(host);
+	if (!ring_put(host, i, &entry))
 		return -EAGAIN;
 	slot->result = 0;
 	slot->aux = (uint32_t)prep | URING_IN_RING;
@@ -436,9 +437,9 @@ static int start(struct asys_queue *q, uint32_t i)
 	return 0;
 }
 
-static void flush(struct asys_queue *q)
+static void flush(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
 	if (!u)
 		return;
@@ -447,100 +448,100 @@ static void flush(struct asys_queue *q)
 		kinds_forget(&u->kinds);
 		return;
 	}
-	q->stats.batches++;
-	ring_submit(q);
+	host->stats.batches++;
+	ring_submit(host);
 	/* Also if somebody else has submitted them meanwhile. */
 	if (u->fresh_count) {
-		ring_completions(q);
-		look_at_fresh(q);
-		ring_submit(q);
+		ring_completions(host);
+		look_at_fresh(host);
+		ring_submit(host);
 	}
 }
 
-static unsigned reap_ring(struct asys_queue *q)
+static unsigned reap_ring(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 	unsigned n;
 
 	if (!u || !u->outstanding)
 		return 0;
 	if (unlikely(u->refused))
-		return ring_apart(q);
+		return ring_apart(host);
 	if (unlikely(ring_is_foreign(u)))
-		return ring_take_over(q);
+		return ring_take_over(host);
 	if (unlikely(u->owed))
-		pay_owed(q);
-	flush(q);
-	n = ring_completions(q);
+		pay_owed(host);
+	flush(host);
+	n = ring_completions(host);
 	if (!n && (__atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED) &
 		   (SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))) {
-		ring_refuse(q, io_uring_get_events(&u->ring));
-		q->stats.traps++;
-		n = ring_completions(q);
+		ring_refuse(host, io_uring_get_events(&u->ring));
+		host->stats.traps++;
+		n = ring_completions(host);
 	}
 	if (unlikely(u->missed))
-		pay_owed(q);
-	flush(q);
+		pay_owed(host);
+	flush(host);
 	return n;
 }
 
-static uint32_t uring_outstanding(const struct asys_queue *q)
+static uint32_t uring_outstanding(const struct host *host)
 {
-	return q->uring ? q->uring->outstanding : 0;
+	return host->uring ? host->uring->outstanding : 0;
 }
 
 /* What was started before the change is submitted now; the kernel runs it as who it now is. Where it lets
  * nobody in any more, nothing else might tell. */
-void uring_retire(struct asys_queue *q)
+void uring_retire(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
-	flush(q);
-	q->uring_off = true;
+	flush(host);
+	host->uring_off = true;
 	if (u->outstanding && !u->dead && !u->refused && !ring_is_foreign(u))
-		ring_refuse(q, io_uring_get_events(&u->ring));
+		ring_refuse(host, io_uring_get_events(&u->ring));
 }
 
 #define RECALL_NS 1000000000u /* for what the kernel cannot interrupt */
 
-void uring_recall(struct asys_queue *q)
+void uring_recall(struct host *host)
 {
 	uint64_t until = clock_now() + RECALL_NS;
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
-	q->uring_off = true;
+	host->uring_off = true;
 	if (u->dead || u->refused || ring_is_foreign(u))
 		return;
-	flush(q);
-	for (uint32_t i = 0; i < q->pool.fresh && u->outstanding; i++) {
-		struct slot *slot = slot_at(q, i);
+	flush(host);
+	for (uint32_t i = 0; i < host->pool.fresh && u->outstanding; i++) {
+		struct slot *slot = host_slot(host, i);
 
 		if (slot_is_rings(slot))
-			ask_cancel(q, i, slot->aux & URING_CANCEL ? 0 : URING_RECALLED);
+			ask_cancel(host, i, slot->aux & URING_CANCEL ? 0 : URING_RECALLED);
 	}
 	while (u->outstanding && !u->refused && clock_now() < until) {
-		ring_submit(q);
-		if (!ring_completions(q) && u->outstanding)
-			uring_wait(q, until);
+		ring_submit(host);
+		if (!ring_completions(host) && u->outstanding)
+			uring_wait(host, until);
 		if (u->owed || u->missed)
-			pay_owed(q);
+			pay_owed(host);
 	}
 }
 
-void uring_thread_leaves(struct asys_queue *q)
+void uring_thread_leaves(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
 	if (!u->outstanding || u->dead || u->refused || u->sqpoll || ring_is_foreign(u))
 		return;
-	flush(q);
+	flush(host);
 	ring_cancel_all(u->ring.ring_fd, RECALL_NS);
-	q->stats.traps++;
+	host->stats.traps++;
 }
 
-bool uring_is_refused(const struct asys_queue *q)
+bool uring_is_refused(const struct host *host)
 {
-	return q->uring && q->uring->refused && q->uring->outstanding;
+	return host->uring && host->uring->refused && host->uring->outstanding;
 }
 
 bool uring_takes(uint32_t nr)

@@ -120,38 +120,38 @@ bool ring_is_foreign(const struct uring *u); /* another thread made it, and nobo
 int64_t ring_cancel_all(int fd, uint64_t most_ns);
 
 /* uring_ring.c */
-int ring_ready(struct asys_queue *q); /* 0: q->uring is one that this thread can use now */
-void ring_submit(struct asys_queue *q);
-struct io_uring_sqe *ring_entry(struct asys_queue *q); /* to be filled; NULL: no room */
-bool ring_put(struct asys_queue *q, uint32_t i, struct io_uring_sqe *entry);
-bool ring_owns(struct asys_queue *q, uint64_t user_data, uint32_t *ret_slot);
-unsigned ring_take_over(struct asys_queue *q); /* brings on the ends of a foreign ring */
-void ring_unpark(struct asys_queue *q);
-void ring_refuse(struct asys_queue *q, int err); /* what a system call on the ring has said */
-void ring_close(struct asys_queue *q, bool child);
+int ring_ready(struct host *host); /* 0: host->uring is one that this thread can use now */
+void ring_submit(struct host *host);
+struct io_uring_sqe *ring_entry(struct host *host); /* to be filled; NULL: no room */
+bool ring_put(struct host *host, uint32_t i, struct io_uring_sqe *entry);
+bool ring_owns(struct host *host, uint64_t user_data, uint32_t *ret_slot);
+unsigned ring_take_over(struct host *host); /* brings on the ends of a foreign ring */
+void ring_unpark(struct host *host);
+void ring_refuse(struct host *host, int err); /* what a system call on the ring has said */
+void ring_close(struct host *host, bool child);
 
 /* uring_aside.c: closes the ring so that this thread is not disturbed by what the kernel does then. */
 void ring_lay_aside(struct uring *u);
 void ring_sit_out(void); /* until the kernel has disturbed it */
 
 /* uring_apart.c: ends what is in a ring that nobody may enter; returns how many ended. */
-unsigned ring_apart(struct asys_queue *q);
+unsigned ring_apart(struct host *host);
 
 /* uring_look.c: what the system call would do where the ring waits. */
 enum look { LOOK_WAITS, LOOK_FAILS, LOOK_DIFFERS };
-enum look uring_look(struct asys_queue *q, const struct asys_call *call, uint32_t prep);
+enum look uring_look(struct host *host, const struct asys_call *call, uint32_t prep);
 
 /* uring_errors.c: what is to be done after an error: nothing, the system call here, or elsewhere. */
 enum again { AGAIN_NO, AGAIN_HERE, AGAIN_ELSEWHERE };
 enum again uring_again(const struct asys_call *call, int64_t error);
 
 /* uring.c */
-void ring_start_again(struct asys_queue *q, uint32_t i);
-unsigned ring_completions(struct asys_queue *q); /* how many calls ended */
+void ring_start_again(struct host *host, uint32_t i);
+unsigned ring_completions(struct host *host); /* how many calls ended */
 /* The same from a completion ring that is not the kernel's: how many there were, of which ended. */
-unsigned ring_take(struct asys_queue *q, const struct io_uring_cq *cq, unsigned *ret_ended);
-bool ring_ends(struct asys_queue *q, uint32_t i, int64_t result); /* as if the ring said so */
-void ring_without(struct asys_queue *q, uint32_t i);		  /* other engines take it */
+unsigned ring_take(struct host *host, const struct io_uring_cq *cq, unsigned *ret_ended);
+bool ring_ends(struct host *host, uint32_t i, int64_t result); /* as if the ring said so */
+void ring_without(struct host *host, uint32_t i);	       /* other engines take it */
 
 /* This engine has the slot's call. */
 static inline bool slot_is_rings(const struct slot *slot)

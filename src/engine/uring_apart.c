@@ -12,8 +12,8 @@
  * forked child that keeps the ring), nothing is known. What only waited cannot have moved anything, since
  * that too takes the owner, and is begun again; the rest ends with -ECANCELED.
  */
+#include "engine/engine.h"
 #include "engine/uring.h"
-#include "sched/queue.h"
 
 #if ASYS_HAVE_URING
 
@@ -105,9 +105,9 @@ static bool is_ours(const struct uring *u)
 	return !strcmp(name, "anon_inode:[io_uring]");
 }
 
-static void drop_ring(struct asys_queue *q)
+static void drop_ring(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
 	owned_free(u->owned);
 	u->owned = NULL;
@@ -120,41 +120,41 @@ static void drop_ring(struct asys_queue *q)
 	u->news_fd = -1;
 	u->fresh_count = u->owed = 0;
 	u->missed = false;
-	u->dead = q->uring_off = q->ring_watched = true;
+	u->dead = host->uring_off = host->ring_watched = true;
 }
 
 /* What nothing is known of. */
-static unsigned give_up(struct asys_queue *q)
+static unsigned give_up(struct host *host)
 {
 	unsigned n = 0;
 
-	for (uint32_t i = 0; i < q->pool.fresh; i++) {
-		struct slot *slot = slot_at(q, i);
+	for (uint32_t i = 0; i < host->pool.fresh; i++) {
+		struct slot *slot = host_slot(host, i);
 
 		if (!slot_is_rings(slot) || !(slot->aux & URING_IN_RING))
 			continue;
 		if (!(slot->aux & (PREP_WAITS | PREP_TIMER)) ||
 		    (transfer_flags(&slot->call) & MSG_WAITALL))
 			slot->aux |= URING_CANCEL;
-		n += ring_ends(q, i, -ECANCELED);
+		n += ring_ends(host, i, -ECANCELED);
 	}
 	return n;
 }
 
-unsigned ring_apart(struct asys_queue *q)
+unsigned ring_apart(struct host *host)
 {
 	const struct timespec pause = { 0, LOOK_PAUSE_NS };
 	uint64_t until = clock_now() + APART_MOST_NS;
-	unsigned n = ring_completions(q), ended;
+	unsigned n = ring_completions(host), ended;
 	int state = cancel_point_off();
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 	struct remains r;
 	bool known = hold(&r, &u->ring.cq);
 
-	drop_ring(q);
+	drop_ring(host);
 	while (known && ring_holds(u)) {
 		known = look(&r) && clock_now() < until;
-		if (known && !ring_take(q, &r.cq, &ended))
+		if (known && !ring_take(host, &r.cq, &ended))
 			raw_call(SYS_nanosleep, ptr_word(&pause), 0, 0, 0);
 		else if (known)
 			n += ended;
@@ -162,8 +162,8 @@ unsigned ring_apart(struct asys_queue *q)
 	let_go(&r);
 	ring_sit_out();
 	if (ring_holds(u))
-		n += give_up(q);
-	ring_unpark(q);
+		n += give_up(host);
+	ring_unpark(host);
 	cancel_point_back(state);
 	return n;
 }

@@ -7,8 +7,8 @@
  * would have said at once that it does not read at all, or not so few bytes. Which files wait first and
  * judge afterwards is their own matter, so only those that are known to do so are left to the ring.
  */
+#include "engine/engine.h"
 #include "engine/uring.h"
-#include "sched/queue.h"
 
 #if ASYS_HAVE_URING
 
@@ -53,16 +53,16 @@ static bool read_waits_first(const struct asys_call *call)
 	return call->nr == SYS_read && call->arg[2] >= least_to_wait((int)call->arg[0]);
 }
 
-enum look uring_look(struct asys_queue *q, const struct asys_call *call, uint32_t prep)
+enum look uring_look(struct host *host, const struct asys_call *call, uint32_t prep)
 {
 	int fd = (int)call->arg[0];
 
-	q->stats.traps++;
+	host->stats.traps++;
 	if (fd_is_nonblocking(fd))
 		return LOOK_FAILS;
 	if (!(prep & (PREP_IN | PREP_OUT | PREP_OWN_WAY)))
 		return LOOK_WAITS;
-	q->stats.traps++;
+	host->stats.traps++;
 	if (prep & PREP_OWN_WAY)
 		return read_waits_first(call) ? LOOK_WAITS : LOOK_DIFFERS;
 	return socket_has_timeout(fd, prep & PREP_IN) ? LOOK_DIFFERS : LOOK_WAITS;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Built without liburing: no call is ever started here, so nothing else is reached with work to do. */
+#include "engine/engine.h"
 #include "engine/uring.h"
-#include "sched/queue.h"
 
 #if !ASYS_HAVE_URING
 
@@ -10,39 +10,39 @@ void uring_serve(uint64_t summons)
 	(void)summons;
 }
 
-static int start(struct asys_queue *q, uint32_t i)
+static int start(struct host *host, uint32_t i)
 {
-	(void)q;
+	(void)host;
 	(void)i;
 	return -EOPNOTSUPP;
 }
 
-static unsigned reap_ring(struct asys_queue *q)
+static unsigned reap_ring(struct host *host)
 {
-	(void)q;
+	(void)host;
 	return 0;
 }
 
-static void flush(struct asys_queue *q)
+static void flush(struct host *host)
 {
-	(void)q;
+	(void)host;
 }
 
-static void cancel(struct asys_queue *q, uint32_t i)
+static void cancel(struct host *host, uint32_t i)
 {
-	(void)q;
+	(void)host;
 	(void)i;
 }
 
-static uint32_t uring_outstanding(const struct asys_queue *q)
+static uint32_t uring_outstanding(const struct host *host)
 {
-	(void)q;
+	(void)host;
 	return 0;
 }
 
-static void close_ring(struct asys_queue *q, bool child)
+static void close_ring(struct host *host, bool child)
 {
-	(void)q;
+	(void)host;
 	(void)child;
 }
 
@@ -62,53 +62,53 @@ bool uring_takes(uint32_t nr)
 	return false;
 }
 
-int uring_wait(struct asys_queue *q, uint64_t when_ns)
+int uring_wait(struct host *host, uint64_t when_ns)
 {
-	(void)q;
+	(void)host;
 	(void)when_ns;
 	return -EOPNOTSUPP;
 }
 
-void uring_retire(struct asys_queue *q)
+void uring_retire(struct host *host)
 {
-	(void)q;
+	(void)host;
 }
 
-void uring_recall(struct asys_queue *q)
+void uring_recall(struct host *host)
 {
-	(void)q;
+	(void)host;
 }
 
-void uring_thread_leaves(struct asys_queue *q)
+void uring_thread_leaves(struct host *host)
 {
-	(void)q;
+	(void)host;
 }
 
-bool uring_is_refused(const struct asys_queue *q)
+bool uring_is_refused(const struct host *host)
 {
-	(void)q;
+	(void)host;
 	return false;
 }
 
-int uring_watch(struct asys_queue *q)
+int uring_watch(struct host *host)
 {
-	(void)q;
+	(void)host;
 	return 0;
 }
 
-bool uring_has_news(const struct asys_queue *q)
+bool uring_has_news(const struct host *host)
 {
-	(void)q;
+	(void)host;
 	return false;
 }
 
-void uring_listen(struct asys_queue *q)
+void uring_listen(struct host *host)
 {
-	(void)q;
+	(void)host;
 }
 
-void uring_listen_no_more(struct asys_queue *q)
+void uring_listen_no_more(struct host *host)
 {
-	(void)q;
+	(void)host;
 }
 #endif

@@ -14,9 +14,9 @@
  * the submitter for a moment to complete. If that thread has exited, its calls end with -ECANCELED,
  * and are started again.
  */
+#include "engine/engine.h"
 #include "engine/threads.h"
 #include "engine/uring.h"
-#include "sched/queue.h"
 
 #if ASYS_HAVE_URING
 
@@ -41,12 +41,12 @@
 #define REST_LEAST 256u
 #define REST_MOST 8192u
 
-static uint32_t setup_flags(const struct asys_queue *q, bool own)
+static uint32_t setup_flags(const struct host *host, bool own)
 {
 	uint32_t works = asys_probe()->uring_setup, flags = IORING_SETUP_CQSIZE;
 
 	flags |= works & (IORING_SETUP_CLAMP | SETUP_SUBMIT_ALL);
-	if (q->flags & ASYS_QUEUE_SQPOLL)
+	if (host->flags & ASYS_QUEUE_SQPOLL)
 		return flags | IORING_SETUP_SQPOLL;
 	if (own)
 		flags |= works & (SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | SETUP_TASKRUN_FLAG);
@@ -57,22 +57,22 @@ static uint32_t setup_flags(const struct asys_queue *q, bool own)
  * A filter may let the ring be made and forbid its use. The kernel's own threads count as the queue's;
  * kernels that cannot be told (before 5.15) have other limits.
  */
-static int try_ring(struct asys_queue *q, const struct io_uring *ring)
+static int try_ring(struct host *host, const struct io_uring *ring)
 {
-	uint32_t workers[2] = { q->max_threads, q->max_threads };
+	uint32_t workers[2] = { host->max_threads, host->max_threads };
 	uint64_t fd = (uint64_t)ring->ring_fd;
 	int64_t err = raw_call(SYS_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS);
 
 	if (!err)
 		err = raw_call(SYS_io_uring_register, fd, REGISTER_MAX_WORKERS, ptr_word(workers),
 			       2);
-	q->stats.traps += 2;
+	host->stats.traps += 2;
 	return err == -EINVAL ? 0 : (int)err;
 }
 
-static bool may_own(const struct asys_queue *q)
+static bool may_own(const struct host *host)
 {
-	return !queue_shared(q) && !(q->flags & ASYS_QUEUE_SQPOLL) &&
+	return !host_shared(host) && !(host->flags & ASYS_QUEUE_SQPOLL) &&
 	       (asys_probe()->uring_setup & SETUP_SINGLE_ISSUER);
 }
 
@@ -103,24 +103,24 @@ static int lift(struct io_uring *ring)
 	return 0;
 }
 
-static int make_ring(struct asys_queue *q, struct uring *u)
+static int make_ring(struct host *host, struct uring *u)
 {
-	uint32_t entries = q->limit < SQ_MOST ? q->limit : SQ_MOST;
+	uint32_t entries = host->limit < SQ_MOST ? host->limit : SQ_MOST;
 	struct io_uring_params p;
 	int err;
 
-	u->owned = may_own(q) ? owned_take() : NULL;
+	u->owned = may_own(host) ? owned_take() : NULL;
 	memset(&p, 0, sizeof(p));
-	p.flags = setup_flags(q, u->owned != NULL);
-	p.cq_entries = q->limit < CQ_MOST / 2 ? 2 * q->limit : CQ_MOST;
+	p.flags = setup_flags(host, u->owned != NULL);
+	p.cq_entries = host->limit < CQ_MOST / 2 ? 2 * host->limit : CQ_MOST;
 	p.sq_thread_idle = SQPOLL_IDLE_MS;
 	err = has_descriptor() ? io_uring_queue_init_params(entries, &u->ring, &p) : -EMFILE;
 	u->sqpoll = p.flags & IORING_SETUP_SQPOLL;
-	q->stats.traps += 3;
+	host->stats.traps += 3;
 	if (!err)
 		err = lift(&u->ring);
 	if (!err) {
-		err = try_ring(q, &u->ring);
+		err = try_ring(host, &u->ring);
 		if (err)
 			ring_lay_aside(u);
 	}
@@ -130,9 +130,9 @@ static int make_ring(struct asys_queue *q, struct uring *u)
 		return err;
 	}
 	owned_set(u->owned, u->ring.ring_fd, u->ring.sq.kflags);
-	q->ring_watched = false;
+	host->ring_watched = false;
 	/* A loop that polls would never hear of this ring without a descriptor for its news. */
-	if (q->host.epoll_fd >= 0 && UNHEARD(host_epoll(q)) < 0 && q->fd_wanted) {
+	if (host->epoll_fd >= 0 && UNHEARD(host_epoll(host)) < 0 && host->fd_wanted) {
 		owned_free(u->owned);
 		u->owned = NULL;
 		ring_lay_aside(u);
@@ -150,21 +150,21 @@ static bool is_scarce(int err)
 	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -EAGAIN;
 }
 
-static void try_later(struct asys_queue *q)
+static void try_later(struct host *host)
 {
-	q->ring_pause = q->ring_pause ? 2 * q->ring_pause : REST_LEAST;
-	if (q->ring_pause > REST_MOST)
-		q->ring_pause = REST_MOST;
-	q->ring_rest = q->ring_pause;
+	host->ring_pause = host->ring_pause ? 2 * host->ring_pause : REST_LEAST;
+	if (host->ring_pause > REST_MOST)
+		host->ring_pause = REST_MOST;
+	host->ring_rest = host->ring_pause;
 }
 
-static int open_ring(struct asys_queue *q)
+static int open_ring(struct host *host)
 {
 	struct uring *u;
 	int err;
 
-	if (q->ring_rest) {
-		q->ring_rest--;
+	if (host->ring_rest) {
+		host->ring_rest--;
 		return -EOPNOTSUPP;
 	}
 	u = calloc(1, sizeof(*u));
@@ -173,23 +173,23 @@ static int open_ring(struct asys_queue *q)
 		u->kinds.stamp = 1;
 		list_init(&u->parked);
 		u->news_fd = -1;
-		u->fresh_room = q->limit < SQ_MOST ? q->limit : SQ_MOST;
+		u->fresh_room = host->limit < SQ_MOST ? host->limit : SQ_MOST;
 		u->fresh = malloc(u->fresh_room * sizeof(*u->fresh));
-		q->uring = u;
-		err = u->fresh ? make_ring(q, u) : -ENOMEM;
+		host->uring = u;
+		err = u->fresh ? make_ring(host, u) : -ENOMEM;
 	}
 	if (err) {
-		q->uring = NULL;
+		host->uring = NULL;
 		if (u)
 			free(u->fresh);
 		free(u);
 		if (is_scarce(err))
-			try_later(q);
+			try_later(host);
 		else
-			q->uring_off = true;
+			host->uring_off = true;
 		return -EOPNOTSUPP;
 	}
-	q->ring_pause = 0;
+	host->ring_pause = 0;
 	return 0;
 }
 
@@ -200,10 +200,10 @@ bool uring_is_final(int64_t err)
 	       err != -ENOMEM && err != -EBADR && err != -ETIME;
 }
 
-bool ring_owns(struct asys_queue *q, uint64_t user_data, uint32_t *ret_slot)
+bool ring_owns(struct host *host, uint64_t user_data, uint32_t *ret_slot)
 {
-	uint32_t i = (uint32_t)user_data & (q->pool.depth - 1);
-	const struct slot *slot = slot_at(q, i);
+	uint32_t i = (uint32_t)user_data & (host->pool.depth - 1);
+	const struct slot *slot = host_slot(host, i);
 
 	*ret_slot = i;
 	return user_data != CANCEL_DATA && (uint64_t)slot->id == user_data && slot_is_rings(slot) &&
@@ -211,59 +211,59 @@ bool ring_owns(struct asys_queue *q, uint64_t user_data, uint32_t *ret_slot)
 }
 
 /* The kernel stopped taking entries for good (a filter came over the process): others take them. */
-static void give_back(struct asys_queue *q)
+static void give_back(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 	struct io_uring_sq *sq = &u->ring.sq;
 	uint32_t head = __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE), i;
 
 	for (uint32_t k = head; k != sq->sqe_tail; k++) {
-		if (ring_owns(q, sq->sqes[k & sq->ring_mask].user_data, &i))
-			ring_without(q, i);
+		if (ring_owns(host, sq->sqes[k & sq->ring_mask].user_data, &i))
+			ring_without(host, i);
 	}
 	sq->sqe_head = sq->sqe_tail = head;
 	__atomic_store_n(sq->ktail, head, __ATOMIC_RELEASE);
 }
 
 /* What was submitted stays in it until reap takes it apart: callers may be in the midst of its completions. */
-void ring_refuse(struct asys_queue *q, int err)
+void ring_refuse(struct host *host, int err)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
 	if (likely(!uring_is_final(err)) || u->dead)
 		return;
-	u->refused = q->uring_off = true;
-	give_back(q);
+	u->refused = host->uring_off = true;
+	give_back(host);
 }
 
 /*
  * -EBUSY and -EAGAIN mean that completions must be taken first, or that the kernel is short of
  * memory: what was not submitted stays, and the next turn of the driver's loop submits it.
  */
-void ring_submit(struct asys_queue *q)
+void ring_submit(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
 	for (int k = 0; k < SUBMIT_TRIES && io_uring_sq_ready(&u->ring); k++) {
 		bool enters = !u->sqpoll || (*u->ring.sq.kflags & IORING_SQ_NEED_WAKEUP);
 		int n = io_uring_submit(&u->ring);
 
-		q->stats.traps += enters;
+		host->stats.traps += enters;
 		if (unlikely(n < 0))
-			ring_refuse(q, n);
+			ring_refuse(host, n);
 		if (u->sqpoll || (n < 0 && n != -EINTR))
 			break;
 	}
 	kinds_forget(&u->kinds);
 }
 
-struct io_uring_sqe *ring_entry(struct asys_queue *q)
+struct io_uring_sqe *ring_entry(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 
 	if (unlikely(!sqe)) {
-		ring_submit(q);
+		ring_submit(host);
 		if (u->sqpoll)
 			io_uring_sqring_wait(&u->ring);
 		sqe = io_uring_get_sqe(&u->ring);
@@ -272,13 +272,13 @@ struct io_uring_sqe *ring_entry(struct asys_queue *q)
 }
 
 /* Puts the entry of slot `i` into the ring. False: no room. */
-bool ring_put(struct asys_queue *q, uint32_t i, struct io_uring_sqe *entry)
+bool ring_put(struct host *host, uint32_t i, struct io_uring_sqe *entry)
 {
-	struct io_uring_sqe *sqe = ring_entry(q);
+	struct io_uring_sqe *sqe = ring_entry(host);
 
 	if (!sqe)
 		return false;
-	entry->user_data = (uint64_t)slot_at(q, i)->id;
+	entry->user_data = (uint64_t)host_slot(host, i)->id;
 	memcpy(sqe, entry, sizeof(*sqe));
 	return true;
 }
@@ -286,63 +286,63 @@ bool ring_put(struct asys_queue *q, uint32_t i, struct io_uring_sqe *entry)
 /* Moving to another thread. */
 
 /* The old owner's signal: it submits what is in the ring and completes what it can. */
-static void summon(struct asys_queue *q)
+static void summon(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 	uint32_t flags = __atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED);
 
 	if (!io_uring_sq_ready(&u->ring) && !(flags & (SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
 		return;
-	if (!u->signal_taken && cancel_signal_take(q->signal))
+	if (!u->signal_taken && cancel_signal_take(host->signal))
 		return;
 	u->signal_taken = true;
-	ring_refuse(q, io_uring_submit(&u->ring)); /* publishes; the kernel refuses the rest */
-	owned_summon(u->owned, q->signal);
-	q->stats.traps += 2;
+	ring_refuse(host, io_uring_submit(&u->ring)); /* publishes; the kernel refuses the rest */
+	owned_summon(u->owned, host->signal);
+	host->stats.traps += 2;
 }
 
 /* A signal that is still on its way needs its handler, which then stays. */
-static void give_signal(struct asys_queue *q)
+static void give_signal(struct host *host)
 {
-	if (q->uring->signal_taken && !owned_is_summoned(q->uring->owned))
-		cancel_signal_give(q->signal);
-	q->uring->signal_taken = false;
+	if (host->uring->signal_taken && !owned_is_summoned(host->uring->owned))
+		cancel_signal_give(host->signal);
+	host->uring->signal_taken = false;
 }
 
-void ring_unpark(struct asys_queue *q)
+void ring_unpark(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 	uint32_t i;
 
 	u->parked_count = 0;
-	while ((i = list_pop(&u->parked, q->pool.slots)) != NIL) {
-		slot_at(q, i)->aux ^= URING_PARKED | URING_IN_RING;
-		ring_start_again(q, i);
+	while ((i = list_pop(&u->parked, host->pool.slots)) != NIL) {
+		host_slot(host, i)->aux ^= URING_PARKED | URING_IN_RING;
+		ring_start_again(host, i);
 	}
 }
 
 /* The old ring is empty but for what was parked: this thread's own takes it over. */
-static void adopt(struct asys_queue *q)
+static void adopt(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
-	give_signal(q);
+	give_signal(host);
 	owned_free(u->owned);
 	u->owned = NULL;
 	io_uring_queue_exit(&u->ring);
 	memset(&u->ring, 0,
 	       sizeof(u->ring)); /* nothing may look at what was unmapped, also if there is no other */
 	u->fresh_count = u->owed = 0;
-	u->dead = make_ring(q, u) != 0;
+	u->dead = make_ring(host, u) != 0;
 	if (u->dead)
-		q->uring_off = q->ring_watched = true;
-	ring_unpark(q);
+		host->uring_off = host->ring_watched = true;
+	ring_unpark(host);
 }
 
 /* Its thread has exited with entries that it never submitted: nobody else may. */
-static unsigned take_unsubmitted(struct asys_queue *q)
+static unsigned take_unsubmitted(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 	struct io_uring_sq *sq = &u->ring.sq;
 	uint32_t head = __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE), i;
 	unsigned n = 0;
@@ -350,15 +350,15 @@ static unsigned take_unsubmitted(struct asys_queue *q)
 	for (uint32_t k = head; k != sq->sqe_tail; k++) {
 		struct slot *slot;
 
-		if (!ring_owns(q, sq->sqes[k & sq->ring_mask].user_data, &i))
+		if (!ring_owns(host, sq->sqes[k & sq->ring_mask].user_data, &i))
 			continue;
-		slot = slot_at(q, i);
+		slot = host_slot(host, i);
 		if (slot->aux & URING_CANCEL) {
 			u->outstanding--;
-			ended(q, i, slot->result ? slot->result : -ECANCELED);
+			host->ended(host, i, slot->result ? slot->result : -ECANCELED);
 			n++;
 		} else {
-			ring_start_again(q, i); /* parks it */
+			ring_start_again(host, i); /* parks it */
 		}
 	}
 	sq->sqe_head = sq->sqe_tail = head;
@@ -372,42 +372,42 @@ static bool completions_wait(const struct uring *u)
 }
 
 /* Another thread made the ring: brings on the ends of what is in it. Returns how many ended. */
-unsigned ring_take_over(struct asys_queue *q)
+unsigned ring_take_over(struct host *host)
 {
 	const struct timespec pause = { 0, FOREIGN_PAUSE_NS };
-	struct uring *u = q->uring;
-	unsigned n = ring_completions(q);
+	struct uring *u = host->uring;
+	unsigned n = ring_completions(host);
 
 	if (owned_is_gone(u->owned) && io_uring_sq_ready(&u->ring))
-		n += take_unsubmitted(q);
+		n += take_unsubmitted(host);
 	if (!ring_holds(u)) {
-		adopt(q);
+		adopt(host);
 		if (!u->dead)
-			ring_submit(q);
+			ring_submit(host);
 	} else if (owned_is_refused(u->owned)) {
-		u->refused = q->uring_off = true;
+		u->refused = host->uring_off = true;
 	} else if (owned_is_gone(u->owned) && completions_wait(u)) {
 		u->refused = true; /* nobody is left who might make the kernel write them */
 	} else if (!n) {
-		summon(q);
+		summon(host);
 		raw_call(SYS_nanosleep, ptr_word(&pause), 0, 0, 0);
-		n = ring_completions(q);
+		n = ring_completions(host);
 	}
 	return n;
 }
 
 /* A ring that this thread can use, now. */
-int ring_ready(struct asys_queue *q)
+int ring_ready(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
 	if (!u)
-		return open_ring(q);
+		return open_ring(host);
 	if (likely(!ring_is_foreign(u)))
 		return u->dead ? -EOPNOTSUPP : 0;
 	if (ring_holds(u))
 		return -EOPNOTSUPP;
-	adopt(q);
+	adopt(host);
 	return u->dead ? -EOPNOTSUPP : 0;
 }
 
@@ -415,10 +415,10 @@ int ring_ready(struct asys_queue *q)
  * News of the ring for who sleeps in epoll. Not the ring's own descriptor: with DEFER_TASKRUN a set
  * that holds it can stay silent though work waits. The eventfd is written only while somebody listens.
  */
-int uring_watch(struct asys_queue *q)
+int uring_watch(struct host *host)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX - 1 };
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 	int err;
 
 	/* uring_has_news keeps who comes after its owner from sleeping. */
@@ -434,23 +434,22 @@ int uring_watch(struct asys_queue *q)
 		err = io_uring_cq_eventfd_toggle(&u->ring, false);
 	if (uring_is_final(err)) {
 		/* uring_has_news keeps everybody from sleeping until it was taken apart. */
-		ring_refuse(q, err);
-		q->ring_watched = true;
+		ring_refuse(host, err);
+		host->ring_watched = true;
 		return 0;
 	}
-	if (!err && epoll_ctl(q->host.epoll_fd, EPOLL_CTL_ADD, u->news_fd, &event) &&
-	    errno != EEXIST)
+	if (!err && epoll_ctl(host->epoll_fd, EPOLL_CTL_ADD, u->news_fd, &event) && errno != EEXIST)
 		err = -errno;
-	q->stats.traps += 3;
+	host->stats.traps += 3;
 	if (err)
 		return fail(err, "the ring cannot be waited for (%s)", strerror(-err));
-	q->ring_watched = true;
+	host->ring_watched = true;
 	return 0;
 }
 
-bool uring_has_news(const struct asys_queue *q)
+bool uring_has_news(const struct host *host)
 {
-	const struct uring *u = q->uring;
+	const struct uring *u = host->uring;
 
 	if (unlikely(u->dead))
 		return false;
@@ -465,39 +464,39 @@ bool uring_has_news(const struct asys_queue *q)
  * for, is written by the kernel some time later, and by some kernels (6.18) only once for each time that the
  * eventfd was registered. So it is registered anew where that may come.
  */
-static void renew_news(struct asys_queue *q)
+static void renew_news(struct host *host)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
 	u->nested = u->outstanding != 0;
 	if (!u->owned || !u->nested || u->dead || ring_is_foreign(u))
 		return;
 	io_uring_unregister_eventfd(&u->ring);
-	q->stats.traps += 2;
+	host->stats.traps += 2;
 	if (io_uring_register_eventfd(&u->ring, u->news_fd))
-		q->ring_watched = false; /* to be tried again */
+		host->ring_watched = false; /* to be tried again */
 }
 
-void uring_listen(struct asys_queue *q)
+void uring_listen(struct host *host)
 {
-	if (q->uring && q->ring_watched) {
-		if (unlikely(q->uring->nested))
-			renew_news(q);
-		io_uring_cq_eventfd_toggle(&q->uring->ring, true);
+	if (host->uring && host->ring_watched) {
+		if (unlikely(host->uring->nested))
+			renew_news(host);
+		io_uring_cq_eventfd_toggle(&host->uring->ring, true);
 		full_fence(); /* before the caller's look at uring_has_news */
 	}
 }
 
-void uring_listen_no_more(struct asys_queue *q)
+void uring_listen_no_more(struct host *host)
 {
 	uint64_t count;
 
-	if (!q->uring || !q->ring_watched)
+	if (!host->uring || !host->ring_watched)
 		return;
-	io_uring_cq_eventfd_toggle(&q->uring->ring, false);
-	raw_call(SYS_read, (uint64_t)(int64_t)q->uring->news_fd, ptr_word(&count), sizeof(count),
+	io_uring_cq_eventfd_toggle(&host->uring->ring, false);
+	raw_call(SYS_read, (uint64_t)(int64_t)host->uring->news_fd, ptr_word(&count), sizeof(count),
 		 0);
-	q->stats.traps++;
+	host->stats.traps++;
 }
 
 /* Without its flag the kernel takes who waits here for one that waits for a disk (/proc/pressure/io). */
@@ -508,9 +507,9 @@ static unsigned wait_flags(const struct uring *u)
 	return u->ring.features & FEAT_NO_IOWAIT ? flags | ENTER_NO_IOWAIT : flags;
 }
 
-int uring_wait(struct asys_queue *q, uint64_t when_ns)
+int uring_wait(struct host *host, uint64_t when_ns)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 	struct __kernel_timespec ts;
 	struct io_uring_getevents_arg arg;
 	uint64_t now;
@@ -524,26 +523,26 @@ int uring_wait(struct asys_queue *q, uint64_t when_ns)
 		ts.tv_nsec = (long long)(now % 1000000000u);
 		arg.ts = ptr_word(&ts);
 	}
-	if (!queue_shared(q)) {
-		q->stats.traps++;
-		q->stats.sleeps++;
+	if (!host_shared(host)) {
+		host->stats.traps++;
+		host->stats.sleeps++;
 	}
 	got = io_uring_enter2((unsigned)u->ring.ring_fd, 0, 1, wait_flags(u), (sigset_t *)&arg,
 			      sizeof(arg));
 	if (unlikely(got < 0))
-		ring_refuse(q, got);
+		ring_refuse(host, got);
 	return got >= 0 ? 0 : got;
 }
 
 /* A child unmaps its copy of the parent's ring, and closes nothing: free_queue says why. */
-void ring_close(struct asys_queue *q, bool child)
+void ring_close(struct host *host, bool child)
 {
-	struct uring *u = q->uring;
+	struct uring *u = host->uring;
 
 	if (!u)
 		return;
 	if (!child)
-		give_signal(q);
+		give_signal(host);
 	/* A child's table is a copy, in which nobody will ever let go. */
 	if (child)
 		owned_forget(u->owned);
@@ -562,6 +561,6 @@ void ring_close(struct asys_queue *q, bool child)
 		ring_lay_aside(u);
 	free(u->fresh);
 	free(u);
-	q->uring = NULL;
+	host->uring = NULL;
 }
 #endif

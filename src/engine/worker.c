@@ -4,7 +4,7 @@
  */
 #include "engine/worker.h"
 #include "base/cancelpoint.h"
-#include "sched/queue.h"
+#include "engine/engine.h"
 #include <signal.h>
 
 #define TAKE_MAX 16
@@ -24,14 +24,14 @@ void absorb_signal(struct worker *w)
 static bool rights_are_old(const struct worker *w)
 {
 	return atomic_load_explicit(&rights_epoch, memory_order_seq_cst) != w->epoch ||
-	       atomic_load_explicit(&w->q->threads->generation, memory_order_seq_cst) !=
+	       atomic_load_explicit(&w->host->threads->generation, memory_order_seq_cst) !=
 		       w->generation;
 }
 
 /* False: not started, its sender may have dropped the rights that this thread has. */
 static bool run_call(struct worker *w, uint32_t i, int64_t *ret_result)
 {
-	struct slot *slot = slot_at(w->q, i);
+	struct slot *slot = host_slot(w->host, i);
 	const struct asys_call *call = &slot->call;
 	int64_t result = 0;
 	bool run;
@@ -59,8 +59,8 @@ static bool run_call(struct worker *w, uint32_t i, int64_t *ret_result)
 /* The client, who is told at once, hands it to a thread with the present rights. */
 static void give_back(struct worker *w, uint32_t i)
 {
-	result_push(&w->q->threads->results, i | RESULT_GIVEN_BACK, 0);
-	bell_ring_now(&w->q->bell);
+	result_push(&w->host->threads->results, i | RESULT_GIVEN_BACK, 0);
+	bell_ring_now(&w->host->bell);
 }
 
 /* What a sending's client has to do something about is told at once, however many ends it waits for. */
@@ -73,20 +73,20 @@ static void run_chain_and_publish(struct worker *w, uint32_t i)
 		return;
 	}
 	ended = worker_run_chain(w, i);
-	result_push(&w->q->threads->results, i, 0);
+	result_push(&w->host->threads->results, i, 0);
 	if (ended)
-		bell_ring(&w->q->bell, 1);
+		bell_ring(&w->host->bell, 1);
 	else
-		bell_ring_now(&w->q->bell);
+		bell_ring_now(&w->host->bell);
 }
 
 static bool run_timed(struct worker *w, uint32_t i, int64_t *ret_result)
 {
-	struct threads *t = w->q->threads;
-	uint32_t nr = slot_at(w->q, i)->call.nr;
+	struct threads *t = w->host->threads;
+	uint32_t nr = host_slot(w->host, i)->call.nr;
 	struct stopwatch watch;
 
-	stopwatch_start(&watch, cost_in_doubt(w->q, nr));
+	stopwatch_start(&watch, cost_in_doubt(w->host, nr));
 	if (unlikely(!run_call(w, i, ret_result)))
 		return false;
 	atomic_store_explicit(&t->cost_ns, cost_seen(&watch), memory_order_relaxed);
@@ -99,7 +99,7 @@ static void run_and_publish(struct worker *w, uint32_t i, bool timed)
 	int64_t result;
 	bool run;
 
-	if (unlikely(slot_at(w->q, i)->call.nr == CALL_CHAIN)) {
+	if (unlikely(host_slot(w->host, i)->call.nr == CALL_CHAIN)) {
 		run_chain_and_publish(w, i);
 		return;
 	}
@@ -108,8 +108,8 @@ static void run_and_publish(struct worker *w, uint32_t i, bool timed)
 		give_back(w, i);
 		return;
 	}
-	result_push(&w->q->threads->results, i, result);
-	bell_ring(&w->q->bell, 1);
+	result_push(&w->host->threads->results, i, result);
+	bell_ring(&w->host->bell, 1);
 }
 
 /* A thread counts itself as looking for work or as running quick calls. From one batch to the next it
@@ -138,7 +138,7 @@ static unsigned turn(uint32_t n, unsigned k)
 
 static bool take_quick(struct worker *w)
 {
-	struct threads *t = w->q->threads;
+	struct threads *t = w->host->threads;
 	uint32_t batch[TAKE_MAX];
 	bool any = false;
 
@@ -154,7 +154,7 @@ static bool take_quick(struct worker *w)
 		w->overtook++;
 		for (unsigned j = 0; j < n; j++) {
 			if (j + 1 < n)
-				__builtin_prefetch(&slot_at(w->q, batch[j + 1])->call);
+				__builtin_prefetch(&host_slot(w->host, batch[j + 1])->call);
 			run_and_publish(w, batch[j], w->ran_quick++ % COST_EVERY == 0);
 		}
 	}
@@ -167,7 +167,7 @@ static bool take_quick(struct worker *w)
  */
 static bool is_expected_elsewhere(const struct worker *w, enum lane lane)
 {
-	const struct threads *t = w->q->threads;
+	const struct threads *t = w->host->threads;
 
 	return lane == LANE_HANGING && threads_queued(t, LANE_SLOW) &&
 	       !atomic_load_explicit(&t->scarce, memory_order_relaxed) &&
@@ -181,7 +181,7 @@ static bool is_expected_elsewhere(const struct worker *w, enum lane lane)
  */
 static bool take_slow_from(struct worker *w, enum lane lane, unsigned priority)
 {
-	struct work_ring *ring = &w->q->threads->lane[lane][priority];
+	struct work_ring *ring = &w->host->threads->lane[lane][priority];
 	uint32_t one;
 	unsigned n = 0;
 	bool any;
@@ -203,7 +203,7 @@ static bool take_slow_from(struct worker *w, enum lane lane, unsigned priority)
 bool worker_may_be_slow(const struct worker *w)
 {
 	return atomic_load_explicit(&w->crew->slow_running, memory_order_relaxed) <
-	       threads_slow_most(w->q->threads);
+	       threads_slow_most(w->host->threads);
 }
 
 /*
@@ -213,7 +213,7 @@ bool worker_may_be_slow(const struct worker *w)
  */
 static bool claim_slow(struct worker *w)
 {
-	uint32_t most = threads_slow_most(w->q->threads);
+	uint32_t most = threads_slow_most(w->host->threads);
 	uint32_t now = atomic_load_explicit(&w->crew->slow_running, memory_order_seq_cst);
 
 	do {
@@ -251,7 +251,7 @@ static bool take_slow(struct worker *w)
  */
 static bool take_slow_in_turn(struct worker *w)
 {
-	struct threads *t = w->q->threads;
+	struct threads *t = w->host->threads;
 	uint64_t idle;
 
 	if (likely(w->overtook < OVERTAKES_MOST) ||
@@ -275,7 +275,7 @@ bool worker_may_go_on(struct worker *w)
 /* Looks at `pushes` for a while; true: it changed. */
 static bool spin_for_work(struct worker *w, uint32_t seen)
 {
-	struct threads *t = w->q->threads;
+	struct threads *t = w->host->threads;
 	uint64_t until;
 
 	if (!w->spin_ns ||
@@ -285,8 +285,8 @@ static bool spin_for_work(struct worker *w, uint32_t seen)
 	do {
 		for (int k = 0; k < 64; k++) {
 			if (atomic_load_explicit(&t->pushes, memory_order_acquire) != seen) {
-				w->spin_ns = w->spin_ns * 2 < w->q->spin_ns ? w->spin_ns * 2 :
-									      w->q->spin_ns;
+				w->spin_ns = w->spin_ns * 2 < w->host->spin_ns ? w->spin_ns * 2 :
+										 w->host->spin_ns;
 				return true;
 			}
 			cpu_relax();
@@ -300,7 +300,7 @@ static bool spin_for_work(struct worker *w, uint32_t seen)
 /* Nobody pushed for IDLE_EXIT_NS: leaves, unless somebody did meanwhile. */
 static bool leave_if_idle(struct worker *w, uint32_t seen)
 {
-	struct threads *t = w->q->threads;
+	struct threads *t = w->host->threads;
 	bool leave;
 
 	pthread_mutex_lock(&t->lock);
@@ -316,7 +316,7 @@ static bool leave_if_idle(struct worker *w, uint32_t seen)
 /* Found nothing after reading `pushes` as `seen`. False: the thread has left. */
 static bool wait_for_work(struct worker *w, uint32_t seen)
 {
-	struct threads *t = w->q->threads;
+	struct threads *t = w->host->threads;
 	int err = 0;
 
 	if (spin_for_work(w, seen))
@@ -334,20 +334,20 @@ static bool wait_for_work(struct worker *w, uint32_t seen)
 
 static void leave(struct worker *w)
 {
-	struct threads *t = w->q->threads;
+	struct threads *t = w->host->threads;
 
 	count_as_quick(w, false);
 	pthread_mutex_lock(&t->lock);
 	atomic_fetch_sub_explicit(&w->crew->idle, CREW_LOOKING, memory_order_seq_cst);
 	w->crew->live--;
 	pthread_mutex_unlock(&t->lock);
-	bell_ring_now(&w->q->bell); /* what it leaves in the lanes needs somebody else */
+	bell_ring_now(&w->host->bell); /* what it leaves in the lanes needs somebody else */
 }
 
 void *worker_main(void *arg)
 {
 	struct worker *w = arg;
-	struct threads *t = w->q->threads;
+	struct threads *t = w->host->threads;
 
 	w->tid = (int32_t)raw_call(SYS_gettid, 0, 0, 0, 0);
 	worker_ask_for_short_slices();

@@ -5,8 +5,8 @@
  */
 #include "base/cancelpoint.h"
 #include "chain/run.h"
+#include "engine/engine.h"
 #include "engine/worker.h"
-#include "sched/queue.h"
 
 /* So long a sending has its thread, before others who wait for one have their turn; between so many quick calls
  * it looks whether that time is over. */
@@ -19,12 +19,13 @@ static bool is_mine(const struct worker *w, const struct slot *slot, const struc
 		    uint32_t k, const struct asys_call *call)
 {
 	bool file = inst->chain->steps.at[k].flags & STEP_FILE, alone = inst->ready.head == NIL;
-	enum route route = call->nr < CALL_NUMBERS ? (enum route)w->q->route[call->nr] : ROUTE_SLOW;
+	enum route route =
+		call->nr < CALL_NUMBERS ? (enum route)w->host->route[call->nr] : ROUTE_SLOW;
 
-	if (w->q->fault)
+	if (w->host->fault)
 		return false;
 	if (route_is_quick(route) || route == ROUTE_POOL ||
-	    (file && w->q->engine != ASYS_ENGINE_URING && w->q->engine != ASYS_ENGINE_READY))
+	    (file && w->host->engine != ASYS_ENGINE_URING && w->host->engine != ASYS_ENGINE_READY))
 		return true;
 	return route == ROUTE_SLOW && slot->lane == LANE_SLOW && alone;
 }
@@ -77,7 +78,7 @@ static int64_t finish_cleanup(struct worker *w, struct instance *inst, uint32_t 
 static bool make_step(struct worker *w, struct instance *inst, uint32_t k, const uint32_t **flags,
 		      const struct asys_call *call)
 {
-	struct slot *slot = slot_at(w->q, inst->slot);
+	struct slot *slot = host_slot(w->host, inst->slot);
 	uint16_t kind = inst->chain->steps.at[k].flags;
 	bool risky = !(kind & STEP_AT_ONCE) && ((kind & STEP_FILE) || may_hang(call));
 	int64_t result;
@@ -121,7 +122,7 @@ struct turn {
  */
 static bool is_awaited(const struct worker *w)
 {
-	const struct threads *t = w->q->threads;
+	const struct threads *t = w->host->threads;
 	const struct crew *crew = w->crew;
 	uint32_t slow = threads_queued(t, LANE_SLOW) + threads_queued(t, LANE_HANGING);
 
@@ -188,7 +189,7 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 				leave_cancel(w, &flags);
 		}
 		inst->calls++;
-		inst->calls_ns += cost_of(&w->q->costs, call.nr);
+		inst->calls_ns += cost_of(&w->host->costs, call.nr);
 		if (!make_step(w, inst, k, &flags, &call))
 			return;
 	}
@@ -196,7 +197,7 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 
 bool worker_run_chain(struct worker *w, uint32_t i)
 {
-	struct slot *slot = slot_at(w->q, i);
+	struct slot *slot = host_slot(w->host, i);
 	struct instance *inst = instance_of(slot);
 
 	if (!inst->started)

@@ -9,8 +9,8 @@
  * So a thread that finds itself there has itself moved: it forbids itself that core and then takes
  * that back. A thread's last core is the kernel's first choice, so once is enough for long.
  */
+#include "engine/engine.h"
 #include "engine/worker.h"
-#include "sched/queue.h"
 #include <sched.h>
 #include <string.h>
 
@@ -37,10 +37,10 @@ static bool move_off(int32_t core)
 
 void worker_leave_clients_core(struct worker *w)
 {
-	int32_t core = atomic_load_explicit(&w->q->threads->client_core, memory_order_relaxed);
+	int32_t core = atomic_load_explicit(&w->host->threads->client_core, memory_order_relaxed);
 	uint64_t now;
 
-	if (likely(core < 0 || core != sched_getcpu()) || w->q->cores < 2)
+	if (likely(core < 0 || core != sched_getcpu()) || w->host->cores < 2)
 		return;
 	now = clock_now();
 	if (now < w->move_after)

@@ -37,13 +37,13 @@ static uint32_t most_for(const struct asys_queue *q, const struct goal *goal)
 
 static bool is_ready(struct asys_queue *q, uint32_t n)
 {
-	if (n < BATCH_LEAST || q->closing || !context_check(q) || q->uring_off)
+	if (n < BATCH_LEAST || q->closing || !context_check(q) || q->host.uring_off)
 		return false;
 	if (q->batch.rest) {
 		q->batch.rest--;
 		return false;
 	}
-	if (unlikely(!q->uring) && ++q->batch.missed < RING_WORTH)
+	if (unlikely(!q->host.uring) && ++q->batch.missed < RING_WORTH)
 		return false;
 	/* It is time to measure: see measure_begin. */
 	if (q->tick % COST_EVERY + n >= COST_EVERY) {
@@ -57,8 +57,8 @@ static bool fits(struct asys_queue *q, uint32_t i)
 {
 	const struct asys_call *call = &slot_at(q, i)->call;
 
-	return route_call(q, call) == ROUTE_BATCH && q->costs.ns[call->nr] && cheap_in_ring(call) &&
-	       !slot_late(slot_at(q, i));
+	return route_call(q, call) == ROUTE_BATCH && q->host.costs.ns[call->nr] &&
+	       cheap_in_ring(call) && !slot_late(slot_at(q, i));
 }
 
 /* Takes those that follow `i`, which was just taken, from the list. Returns how many with it; 0 if
@@ -73,7 +73,7 @@ static uint32_t take_more(struct asys_queue *q, uint32_t i, uint32_t most, uint3
 	if (n < BATCH_LEAST)
 		return 0;
 	for (uint32_t k = 1; k < n; k++)
-		list_pop(list, q->pool.slots);
+		list_pop(list, q->host.pool.slots);
 	q->nlist[LIST_QUICK] -= n - 1;
 	return n;
 }
@@ -100,11 +100,11 @@ static void run_all(struct asys_queue *q, const uint32_t *slots, uint32_t n)
 			continue;
 		}
 		handed++;
-		q->share.done_ns += cost_of(&q->costs, slot_at(q, slots[k])->call.nr);
+		q->host.done_ns += cost_of(&q->host.costs, slot_at(q, slots[k])->call.nr);
 	}
 	q->tick += handed;
 	if (handed)
-		engine_uring.reap(q);
+		engine_uring.reap(&q->host);
 	for (uint32_t k = 0; k < n; k++)
 		left += slot_at(q, slots[k])->state == SLOT_HANDED;
 	judge(q, handed == n && !left);
@@ -136,7 +136,7 @@ bool batch_these(struct asys_queue *q, const uint32_t *slots, uint32_t n)
 
 bool batch_may_wait(struct asys_queue *q, const struct asys_call *call)
 {
-	return !queue_shared(q) && q->engine == ASYS_ENGINE_AUTO && !q->fault &&
-	       route_call(q, call) == ROUTE_BATCH && q->costs.ns[call->nr] && cheap_in_ring(call) &&
-	       is_ready(q, q->nlist[LIST_QUICK] + 1);
+	return !queue_shared(q) && q->host.engine == ASYS_ENGINE_AUTO && !q->host.fault &&
+	       route_call(q, call) == ROUTE_BATCH && q->host.costs.ns[call->nr] &&
+	       cheap_in_ring(call) && is_ready(q, q->nlist[LIST_QUICK] + 1);
 }

@@ -29,7 +29,7 @@ static uint32_t most_for(const struct asys_queue *q, const struct goal *goal,
 
 	if (overtakes(q, call_priority(first)))
 		return 1;
-	most = least(most, threads_live(q) ? BURST_SHARED : BURST_MOST);
+	most = least(most, threads_live(&q->host) ? BURST_SHARED : BURST_MOST);
 	most = least(most, q->inflight - goal->inflight);
 	if (goal->ended > q->nended) {
 		asked = goal->ended - q->nended;
@@ -44,7 +44,7 @@ static uint32_t most_for(const struct asys_queue *q, const struct goal *goal,
 static inline bool is_plain(const struct asys_queue *q, const struct asys_call *call)
 {
 	return is_surely_quick(q, call) && !moves_more_than(call, SHORT_BYTES) &&
-	       (q->route[call->nr] == ROUTE_QUICK || q->uring_off);
+	       (q->host.route[call->nr] == ROUTE_QUICK || q->host.uring_off);
 }
 
 /* `first` was just taken. Takes those that follow it, but none with a deadline, which may pass before its turn;
@@ -57,7 +57,7 @@ static uint32_t take(struct asys_queue *q, uint32_t first, uint32_t most, uint32
 	ret_slots[0] = first;
 	while (n < most && (i = list->head) != NIL && !slot_at(q, i)->deadline &&
 	       is_plain(q, &slot_at(q, i)->call)) {
-		list_pop(list, q->pool.slots);
+		list_pop(list, q->host.pool.slots);
 		ret_slots[n++] = i;
 	}
 	q->nlist[LIST_QUICK] -= n - 1;
@@ -99,7 +99,7 @@ uint32_t burst_with(struct asys_queue *q, uint32_t i, const struct goal *goal, u
 	int64_t results[BURST_MOST];
 	uint32_t slots[BURST_MOST], n, ran;
 
-	if (!q->nlist[LIST_QUICK] || goal->slot != NIL || queue_shared(q) || q->fault ||
+	if (!q->nlist[LIST_QUICK] || goal->slot != NIL || queue_shared(q) || q->host.fault ||
 	    !has_time(goal, BURST_MOST) || !is_plain(q, &slot_at(q, i)->call))
 		return 0;
 	most = most_for(q, goal, &slot_at(q, i)->call, most);
@@ -110,11 +110,11 @@ uint32_t burst_with(struct asys_queue *q, uint32_t i, const struct goal *goal, u
 	while (n > ran)
 		unpop(q, slots[--n], LIST_QUICK);
 	q->tick += ran;
-	q->stats.helped += ran;
+	q->host.stats.helped += ran;
 	for (uint32_t k = 0; k < ran; k++) {
 		struct slot *slot = slot_at(q, slots[k]);
 
-		q->share.done_ns += cost_of(&q->costs, slot->call.nr);
+		q->host.done_ns += cost_of(&q->host.costs, slot->call.nr);
 		slot->engine = ASYS_ENGINE_INLINE;
 		end(q, slots[k], results[k]);
 	}

@@ -23,12 +23,13 @@ void cancel_slot(struct asys_queue *q, uint32_t i)
 	switch ((enum slot_state)slot->state) {
 	case SLOT_WAITING:
 		q->nwaiting--;
-		edges_forget(&q->edges, &q->pool, i);
+		edges_forget(&q->edges, &q->host.pool, i);
 		__atomic_fetch_or(&slot->call.flags, SLOT_CANCEL, __ATOMIC_RELAXED);
 		end(q, i, -ECANCELED);
 		break;
 	case SLOT_READY:
-		list_remove(&q->lists[slot->list][call_priority(&slot->call)], q->pool.slots, i);
+		list_remove(&q->lists[slot->list][call_priority(&slot->call)], q->host.pool.slots,
+			    i);
 		q->nlist[slot->list]--;
 		__atomic_fetch_or(&slot->call.flags, SLOT_CANCEL, __ATOMIC_RELAXED);
 		end(q, i, -ECANCELED);
@@ -36,7 +37,7 @@ void cancel_slot(struct asys_queue *q, uint32_t i)
 	case SLOT_HANDED:
 		/* From here on a thread may read the word: threads.c orders this with what it does. */
 		__atomic_fetch_or(&slot->call.flags, SLOT_CANCEL, __ATOMIC_SEQ_CST);
-		engine_of_slot(slot)->cancel(q, i);
+		engine_of_slot(slot)->cancel(&q->host, i);
 		break;
 	case SLOT_HELD:
 		if (slot->timer)
@@ -58,13 +59,13 @@ static int fail_ended(asys_id id)
 
 static int cancel_locked(struct asys_queue *q, asys_id id)
 {
-	uint32_t i = slot_find(&q->pool, id.value);
+	uint32_t i = slot_find(&q->host.pool, id.value);
 	const struct slot *slot;
 
 	if (i == NIL)
 		return backlog_find(&q->backlog, id.value) ?
 			       fail_ended(id) :
-			       slot_find_fail(&q->pool, id.value, "asys_queue_cancel");
+			       slot_find_fail(&q->host.pool, id.value, "asys_queue_cancel");
 	slot = slot_at(q, i);
 	if (slot->state == SLOT_ENDED || (slot->state == SLOT_HELD && !slot->chain))
 		return fail_ended(id);
@@ -94,7 +95,7 @@ ASYS_API int asys_queue_cancel_all(struct asys_queue *q)
 
 	if (n)
 		return n;
-	for (uint32_t i = 0; i < q->pool.fresh && q->inflight; i++) {
+	for (uint32_t i = 0; i < q->host.pool.fresh && q->inflight; i++) {
 		const struct slot *slot = slot_at(q, i);
 
 		if (slot->state != SLOT_FREE && slot->chain != SLOT_STEP &&
@@ -107,7 +108,7 @@ ASYS_API int asys_queue_cancel_all(struct asys_queue *q)
 
 int timer_add(struct asys_queue *q, uint32_t i)
 {
-	int err = timer_heap_add(&q->timers, q->pool.slots, i);
+	int err = timer_heap_add(&q->timers, q->host.pool.slots, i);
 
 	/* Who sleeps for all of a shared queue knows a later time only. */
 	if (!err && slot_at(q, i)->timer == 1 && queue_shared(q))
@@ -117,12 +118,12 @@ int timer_add(struct asys_queue *q, uint32_t i)
 
 void timer_remove(struct asys_queue *q, uint32_t i)
 {
-	timer_heap_remove(&q->timers, q->pool.slots, i);
+	timer_heap_remove(&q->timers, q->host.pool.slots, i);
 }
 
 uint64_t timers_next(const struct asys_queue *q)
 {
-	return timer_heap_next(&q->timers, q->pool.slots);
+	return timer_heap_next(&q->timers, q->host.pool.slots);
 }
 
 static void time_out(struct asys_queue *q, uint32_t i)

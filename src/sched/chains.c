@@ -43,11 +43,11 @@ uint64_t chain_work_ns(const struct asys_queue *q, const struct slot *slot)
 	uint64_t ns = 0;
 
 	if (slot->call.nr != CALL_CHAIN)
-		return cost_of(&q->costs, slot->call.nr);
+		return cost_of(&q->host.costs, slot->call.nr);
 	c = instance_of(slot)->chain;
 	for (uint32_t k = 0; k < c->steps.count && k < YIELD_AFTER; k++)
 		if (c->steps.at[k].kind == STEP_CALL)
-			ns += cost_of(&q->costs, c->steps.at[k].nr);
+			ns += cost_of(&q->host.costs, c->steps.at[k].nr);
 	return ns + 1;
 }
 
@@ -200,11 +200,11 @@ static void end_sending(struct asys_queue *q, struct instance *inst)
 	slot->timed_out = atomic_load_explicit(&inst->timed_out, memory_order_relaxed);
 	slot->engine = ASYS_ENGINE_AUTO;
 	slot->held = 1; /* failure injection had its chances with the steps */
-	q->stats.by_engine
+	q->host.stats.by_engine
 		[ASYS_ENGINE_AUTO]--; /* its calls were counted, and `end` counts it again */
 	inst->ended = true;
 	free_instance(inst);
-	end(q, (uint32_t)(slot - q->pool.slots), result);
+	end(q, (uint32_t)(slot - q->host.pool.slots), result);
 }
 
 /* First time: parameters that were ids have become values. */
@@ -234,7 +234,7 @@ static uint32_t step_slot(struct asys_queue *q, struct instance *inst, uint32_t 
 		slot->result = 0;
 		return i;
 	}
-	i = slot_alloc(&q->pool);
+	i = slot_alloc(&q->host.pool);
 	if (i == NIL)
 		return NIL;
 	slot = slot_at(q, i);
@@ -334,7 +334,7 @@ static int64_t call_here(struct asys_queue *q, struct instance *inst, const stru
 	int64_t result;
 	bool timed;
 
-	q->stats.by_engine[ASYS_ENGINE_INLINE]++;
+	q->host.stats.by_engine[ASYS_ENGINE_INLINE]++;
 	if (likely(!queue_shared(q)))
 		return run_measured(q, call);
 	timed = measure_begin(q, call->nr, &watch);
@@ -351,10 +351,10 @@ static int64_t call_here(struct asys_queue *q, struct instance *inst, const stru
 
 static bool may_run_here(struct asys_queue *q, const struct asys_call *call, bool file)
 {
-	if (q->fault)
+	if (q->host.fault)
 		return false;
-	if (file && q->engine != ASYS_ENGINE_URING && q->engine != ASYS_ENGINE_READY)
-		return !cost_is_high(&q->costs, call->nr);
+	if (file && q->host.engine != ASYS_ENGINE_URING && q->host.engine != ASYS_ENGINE_READY)
+		return !cost_is_high(&q->host.costs, call->nr);
 	return route_is_quick(route_call(q, call));
 }
 
@@ -375,7 +375,7 @@ static bool leave_in_ring(struct asys_queue *q, struct instance *inst, uint32_t 
 	slot_at(q, i)->call.user = ptr_word(inst);
 	inst->out++;
 	if (!hand_to(q, &engine_uring, ASYS_ENGINE_URING, i)) {
-		q->share.done_ns += cost_of(&q->costs, call->nr);
+		q->host.done_ns += cost_of(&q->host.costs, call->nr);
 		return true;
 	}
 	inst->out--;
@@ -388,7 +388,7 @@ static bool leave_in_ring(struct asys_queue *q, struct instance *inst, uint32_t 
 /* A system call thread would make it too: the sending as a whole may go there. */
 static bool may_run_there(struct asys_queue *q, const struct asys_call *call, bool file)
 {
-	return may_run_here(q, call, file) || (!q->fault && route_call(q, call) == ROUTE_POOL);
+	return may_run_here(q, call, file) || (!q->host.fault && route_call(q, call) == ROUTE_POOL);
 }
 
 /* One call. False: nothing more can be done now. */
@@ -421,7 +421,7 @@ static bool do_call(struct asys_queue *q, struct instance *inst, uint32_t k,
 	if (!at_once && (file || may_hang(call))) {
 		if (!rescue_call(q, call, &result, &interrupted))
 			return hand_out(q, inst, k, call, true);
-		q->stats.by_engine[ASYS_ENGINE_INLINE]++;
+		q->host.stats.by_engine[ASYS_ENGINE_INLINE]++;
 		if (unlikely(interrupted))
 			chain_interrupted(inst, k, call, result);
 	} else {
@@ -454,7 +454,7 @@ static void go_on(struct asys_queue *q, struct instance *inst, bool here)
 			return;
 		case CHAIN_REPORT:
 			/* One a visit, where there are many already: who gets as many as he can keeps up. */
-			if (!report(q, inst, k) || q->nended > q->limit) {
+			if (!report(q, inst, k) || q->nended > q->host.limit) {
 				yield(q, inst);
 				return;
 			}
@@ -541,12 +541,12 @@ bool chain_takes(struct asys_queue *q, uint32_t i, int64_t result)
 
 	if (slot->chain == SLOT_SENDING && k == NIL)
 		return takes_sending(q, inst, result);
-	q->stats.by_engine[slot->engine]++;
+	q->host.stats.by_engine[slot->engine]++;
 	if (slot->chain == SLOT_STEP) {
 		k = slot->pending;
 		if (slot->timer)
 			timer_remove(q, i);
-		slot_release(&q->pool, i);
+		slot_release(&q->host.pool, i);
 		q->nsteps--;
 	} else {
 		inst->own_step = NIL;
@@ -574,8 +574,8 @@ void chain_returned(struct asys_queue *q, uint32_t i)
 	struct slot *slot = slot_at(q, i);
 	struct instance *inst = instance_of(slot);
 
-	q->share.done_ns += inst->calls_ns;
-	q->stats.by_engine[ASYS_ENGINE_THREADS] += inst->calls;
+	q->host.done_ns += inst->calls_ns;
+	q->host.stats.by_engine[ASYS_ENGINE_THREADS] += inst->calls;
 	inst->calls_ns = inst->calls = 0;
 	slot->state = SLOT_RUNNING;
 	slot->engine = ASYS_ENGINE_AUTO;
@@ -603,7 +603,7 @@ bool chain_asked_to_end(struct asys_queue *q, uint32_t i)
 	own = inst->own_step == NIL || !step_is_cleanup(inst, inst->own_step);
 	if (inst->out <= (inst->own_step != NIL))
 		return own;
-	for (uint32_t j = 0; j < q->pool.fresh; j++) {
+	for (uint32_t j = 0; j < q->host.pool.fresh; j++) {
 		const struct slot *other = slot_at(q, j);
 
 		if (other->state != SLOT_FREE && other->chain == SLOT_STEP &&

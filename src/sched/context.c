@@ -17,7 +17,7 @@
  *  X5  A queue notes the new epoch only when its old threads can take nothing more, and before its lock
  *      is let go: a second sender never finds the new epoch and old threads.
  *  X6  The driver is still there then, with the old rights and the lock, until it has left: it starts no
- *      call, and no thread, which would inherit from it (driver_is_leaving).
+ *      call, and no thread, which would inherit from it (may_start).
  *
  * The epoch is the process's, not a thread's: replacing threads of an unrelated queue is harmless, the
  * contrary is not.
@@ -52,16 +52,16 @@ bool filter_call(const struct asys_call *call)
 /* A driver among them: a new user namespace is refused while it is there, too. context_renew starts another. */
 void context_leave(struct asys_queue *q, bool alone)
 {
-	threads_renew(q);
+	threads_renew(&q->host);
 	if (q->driver_on)
 		driver_stop(q);
 	if (alone)
-		threads_see_off(q);
+		threads_see_off(&q->host);
 }
 
 void context_init(struct asys_queue *q)
 {
-	q->context_epoch = atomic_load_explicit(&rights_epoch, memory_order_acquire);
+	q->host.context_epoch = atomic_load_explicit(&rights_epoch, memory_order_acquire);
 }
 
 void context_changed(void)
@@ -75,9 +75,9 @@ static void pause_driver(struct asys_queue *q)
 	if (q->paused || q->driver_quit)
 		return;
 	q->paused = true;
-	if (q->uring)
-		uring_retire(q);
-	q->uring_off = true;
+	if (q->host.uring)
+		uring_retire(&q->host);
+	q->host.uring_off = true;
 	tell_others(q);
 }
 
@@ -89,18 +89,18 @@ bool context_renew(struct asys_queue *q)
 		pause_driver(q);
 		return false;
 	}
-	if (q->context_epoch == now)
+	if (q->host.context_epoch == now)
 		return true; /* only the driver is about to leave */
-	if (q->uring)
-		uring_retire(q);
-	q->uring_off = true;
-	threads_renew(q);
-	q->context_epoch = now; /* X5 */
+	if (q->host.uring)
+		uring_retire(&q->host);
+	q->host.uring_off = true;
+	threads_renew(&q->host);
+	q->host.context_epoch = now; /* X5 */
 	if (q->driver_on)
 		driver_stop(q);
 	/* Also where none could be had the last time. While one leaves, the lock is let go: who waits for that comes
 	 * after whoever renews meanwhile, and it must have left before another one starts. */
-	if ((q->flags & ASYS_QUEUE_DRIVER) && !q->driver_on)
+	if ((q->host.flags & ASYS_QUEUE_DRIVER) && !q->driver_on)
 		UNHEARD(driver_replace(q));
 	return true;
 }
@@ -108,7 +108,7 @@ bool context_renew(struct asys_queue *q)
 bool context_renew_inside(struct asys_queue *q)
 {
 	if ((q->driver_on || q->driver_leaves) && !is_driver(q) &&
-	    q->context_epoch != atomic_load_explicit(&rights_epoch, memory_order_acquire))
+	    q->host.context_epoch != atomic_load_explicit(&rights_epoch, memory_order_acquire))
 		return false;
 	return context_renew(q);
 }

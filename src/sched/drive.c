@@ -15,30 +15,30 @@
 
 bool may_help(const struct asys_queue *q)
 {
-	return !(q->flags & ASYS_QUEUE_NO_HELP) && q->engine != ASYS_ENGINE_THREADS;
+	return !(q->host.flags & ASYS_QUEUE_NO_HELP) && q->host.engine != ASYS_ENGINE_THREADS;
 }
 
 uint32_t queue_outstanding(const struct asys_queue *q)
 {
-	return (q->threads ? q->threads->outstanding : 0) +
-	       (q->ready ? engine_ready.outstanding(q) : 0) +
-	       (q->uring ? engine_uring.outstanding(q) : 0);
+	return (q->host.threads ? q->host.threads->outstanding : 0) +
+	       (q->host.ready ? engine_ready.outstanding(&q->host) : 0) +
+	       (q->host.uring ? engine_uring.outstanding(&q->host) : 0);
 }
 
 unsigned reap(struct asys_queue *q)
 {
 	unsigned n = 0;
 
-	if (q->threads && q->threads->outstanding)
-		n += engine_threads.reap(q);
-	if (q->uring && engine_uring.outstanding(q))
-		n += engine_uring.reap(q);
-	if (q->ready && engine_ready.outstanding(q))
-		n += engine_ready.reap(q);
+	if (q->host.threads && q->host.threads->outstanding)
+		n += engine_threads.reap(&q->host);
+	if (q->host.uring && engine_uring.outstanding(&q->host))
+		n += engine_uring.reap(&q->host);
+	if (q->host.ready && engine_ready.outstanding(&q->host))
+		n += engine_ready.reap(&q->host);
 	if (unlikely(q->timers.count))
 		timers_run(q);
-	if (unlikely(threads_to_watch(q)))
-		threads_watch(q);
+	if (unlikely(threads_to_watch(&q->host)))
+		threads_watch(&q->host);
 	q->blocked &= !n;
 	return n;
 }
@@ -75,7 +75,7 @@ static bool reached(const struct asys_queue *q, const struct goal *goal)
 		return true;
 	if (unlikely(goal->stop && *goal->stop))
 		return true;
-	return goal->slot != NIL && slot_over(&q->pool.slots[goal->slot], goal->id);
+	return goal->slot != NIL && slot_over(&q->host.pool.slots[goal->slot], goal->id);
 }
 
 static void run_quick(struct asys_queue *q, uint32_t i)
@@ -96,7 +96,8 @@ static inline uint32_t help_some(struct asys_queue *q, uint32_t i, const struct 
 	enum route route = route_call(q, &slot_at(q, i)->call);
 	uint32_t ran = 0;
 
-	if (unlikely(!route_is_quick(route) && route_is_quick(q->route[slot_at(q, i)->call.nr]))) {
+	if (unlikely(!route_is_quick(route) &&
+		     route_is_quick(q->host.route[slot_at(q, i)->call.nr]))) {
 		list_add(q, i, LIST_START);
 		return 0;
 	}
@@ -133,8 +134,8 @@ static void help_own(struct asys_queue *q, const struct goal *goal)
 		n = help_some(q, i, goal, most);
 		if (!n)
 			return;
-		if (unlikely(q->threads))
-			engine_threads.reap(q);
+		if (unlikely(q->host.threads))
+			engine_threads.reap(&q->host);
 		ran += n;
 		if (unlikely(ran >= LOOK_EVERY)) {
 			ran = 0;
@@ -149,7 +150,7 @@ static void help_own(struct asys_queue *q, const struct goal *goal)
 		}
 		if (q->nlist[LIST_START] && ++waiting == START_TOGETHER)
 			return;
-		if (q->threads)
+		if (q->host.threads)
 			share_some(q);
 	}
 }
@@ -198,13 +199,13 @@ void serve(struct asys_queue *q, const struct goal *goal)
 static bool help_shared(struct asys_queue *q)
 {
 	uint32_t slots[TAKE_BACK];
-	unsigned n = threads_take_back(q, slots, TAKE_BACK);
+	unsigned n = threads_take_back(&q->host, slots, TAKE_BACK);
 
 	if (n && batch_these(q, slots, n))
 		return true;
 	for (unsigned k = 0; k < n; k++) {
 		if (unlikely(!context_check(q)))
-			threads_given_back(q, slots[k]);
+			threads_given_back(&q->host, slots[k]);
 		else if (unlikely(slot_at(q, slots[k])->lane == LANE_SLOW &&
 				  slot_at(q, slots[k])->call.nr != CALL_CHAIN))
 			end(q, slots[k], -EAGAIN); /* threads_stuck: as in start_without_thread */
@@ -222,8 +223,9 @@ static bool help_shared(struct asys_queue *q)
 static bool alone(const struct asys_queue *q, const struct goal *goal)
 {
 	return q->inflight == 1 && q->nlist[LIST_START] == 1 && !q->nsteps && !q->chains &&
-	       goal->when_ns == UINT64_MAX && q->engine == ASYS_ENGINE_AUTO && !q->timers.count &&
-	       may_help(q) && !queue_shared(q) && !q->closing && !q->fault && !reached(q, goal);
+	       goal->when_ns == UINT64_MAX && q->host.engine == ASYS_ENGINE_AUTO &&
+	       !q->timers.count && may_help(q) && !queue_shared(q) && !q->closing &&
+	       !q->host.fault && !reached(q, goal);
 }
 
 static void run_alone(struct asys_queue *q)
@@ -242,10 +244,10 @@ static void run_alone(struct asys_queue *q)
 /* How many ends the sleeper can wait for at once without missing something it should do before. */
 static uint32_t ends_needed(const struct asys_queue *q, const struct goal *goal)
 {
-	uint32_t by_threads = q->threads ? q->threads->outstanding : 0, need = 1;
+	uint32_t by_threads = q->host.threads ? q->host.threads->outstanding : 0, need = 1;
 
 	if (q->nwaiting || queue_shared(q) || q->nlist[LIST_START] || goal->slot != NIL ||
-	    q->fd_wanted)
+	    q->host.fd_wanted)
 		return 1;
 	if (goal->ended != UINT32_MAX)
 		need = goal->ended - q->nended;
@@ -281,7 +283,7 @@ static bool go_on(struct asys_queue *q, const struct goal *goal)
 	}
 	if (q->nlist[LIST_START] && q->nlist[LIST_START] < before)
 		return true;
-	return (may_help(q) || threads_stuck(q)) && help_shared(q);
+	return (may_help(q) || threads_stuck(&q->host)) && help_shared(q);
 }
 
 /*
@@ -295,7 +297,7 @@ static bool instead_of_sleep(struct asys_queue *q)
 		flush_engines(q);
 	if (likely(!queue_shared(q)))
 		return false;
-	if (unlikely(q->fd_wanted))
+	if (unlikely(q->host.fd_wanted))
 		user_signal(q);
 	if (q->news)
 		tell_others(q); /* one may have gone to sleep before this thread came */
@@ -312,7 +314,7 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 	int err;
 
 	/* What was offered while it was sent: a visit may meet its goal in its first round, and so may each after it. */
-	threads_flush(q, true);
+	threads_flush(&q->host, true);
 	for (;;) {
 		if (q->inflight != q->nwaiting)
 			reap(q);
@@ -359,7 +361,7 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 
 int drive(struct asys_queue *q, const struct goal *goal)
 {
-	uint64_t done = q->share.done_ns;
+	uint64_t done = q->host.done_ns;
 	struct stopwatch watch;
 	bool measured;
 	int err;
@@ -367,7 +369,7 @@ int drive(struct asys_queue *q, const struct goal *goal)
 	measured = share_measures(q, &watch);
 	err = drive_on(q, goal);
 	if (unlikely(measured))
-		share_ended(q, &watch, q->share.done_ns - done);
+		share_ended(q, &watch, q->host.done_ns - done);
 	if (unlikely(q->rescue))
 		rescue_off(q);
 	return err;

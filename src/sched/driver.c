@@ -26,8 +26,8 @@ static void *driver_main(void *arg)
 		if (!q->inflight && !q->driver_quit)
 			sleep_for_end(q, 1, UINT64_MAX);
 	}
-	if (q->uring)
-		uring_thread_leaves(q);
+	if (q->host.uring)
+		uring_thread_leaves(&q->host);
 	queue_unlock(q);
 	return NULL;
 }
@@ -46,7 +46,7 @@ int driver_start(struct asys_queue *q)
 	q->driver_on = !err;
 	q->driver_again_ns = err ? clock_now() + AGAIN_NS : 0;
 	/* Without a driver the user's loop does its work: it must hear of what sleepers hear of. */
-	if (err && q->fd_wanted)
+	if (err && q->host.fd_wanted)
 		user_fd_listens(q);
 	if (err)
 		return fail(
@@ -67,7 +67,7 @@ int driver_replace(struct asys_queue *q)
 		return 0;
 	err = driver_start(q);
 	/* While there was none, whoever polls the queue's descriptor stood in for it. */
-	if (!err && q->fd_wanted)
+	if (!err && q->host.fd_wanted)
 		epoll_ctl(q->user_epoll, EPOLL_CTL_DEL, q->host.epoll_fd, NULL);
 	return err;
 }

@@ -12,7 +12,7 @@ static bool hold_back(struct asys_queue *q, uint32_t i, int64_t result)
 	if (slot->held || q->closing)
 		return false;
 	slot->held = 1;
-	ns = fault_delay(q->fault);
+	ns = fault_delay(q->host.fault);
 	if (!ns)
 		return false;
 	if (slot->timer)
@@ -22,7 +22,7 @@ static bool hold_back(struct asys_queue *q, uint32_t i, int64_t result)
 	slot->result = result;
 	if (timer_add(q, i))
 		return false;
-	q->stats.faults++;
+	q->host.stats.faults++;
 	return true;
 }
 
@@ -30,7 +30,7 @@ static void release_dependents(struct asys_queue *q, uint32_t i, int64_t result)
 {
 	uint32_t next;
 
-	while ((next = edges_meet(&q->edges, &q->pool, i, result)) != NIL) {
+	while ((next = edges_meet(&q->edges, &q->host.pool, i, result)) != NIL) {
 		q->nwaiting--;
 		make_ready(q, next);
 	}
@@ -43,7 +43,7 @@ void end(struct asys_queue *q, uint32_t i, int64_t result)
 
 	if (unlikely(slot->given))
 		result = transfer_came_back(slot, result);
-	if (unlikely(q->fault) && hold_back(q, i, result))
+	if (unlikely(q->host.fault) && hold_back(q, i, result))
 		return;
 	if (unlikely(slot->chain) && chain_takes(q, i, result))
 		return;
@@ -54,7 +54,7 @@ void end(struct asys_queue *q, uint32_t i, int64_t result)
 		if (!q->first_error)
 			q->first_error = (int)result;
 		if ((result == -ECANCELED || result == -ETIME) && slot_cancelled(slot))
-			q->stats.cancelled++;
+			q->host.stats.cancelled++;
 	}
 	if (unlikely(slot->timer))
 		timer_remove(q, i);
@@ -62,7 +62,7 @@ void end(struct asys_queue *q, uint32_t i, int64_t result)
 	slot->state = SLOT_ENDED;
 	q->inflight--;
 	q->blocked = false;
-	q->stats.by_engine[slot->engine]++;
+	q->host.stats.by_engine[slot->engine]++;
 	q->news = true;
 	if (unlikely(slot->edges))
 		release_dependents(q, i, result);
@@ -70,6 +70,6 @@ void end(struct asys_queue *q, uint32_t i, int64_t result)
 		slot_freed(q, i);
 		return;
 	}
-	list_push(&q->ended, q->pool.slots, i);
+	list_push(&q->ended, q->host.pool.slots, i);
 	q->nended++;
 }

@@ -21,7 +21,7 @@ static bool keep_first(struct asys_queue *q)
 
 	if (!backlog_add(&q->backlog, &event))
 		return false;
-	list_pop(&q->ended, q->pool.slots);
+	list_pop(&q->ended, q->host.pool.slots);
 	slot_freed(q, i);
 	return true;
 }
@@ -31,7 +31,7 @@ bool events_keep(struct asys_queue *q)
 	for (unsigned n = 0; n < KEEP_AT_ONCE && q->ended.head != NIL; n++) {
 		if (!keep_first(q))
 			return n != 0;
-		q->stats.overflow++;
+		q->host.stats.overflow++;
 	}
 	return true;
 }
@@ -59,7 +59,7 @@ static void take(struct asys_queue *q, struct asys_event *ret_event)
 		backlog_take_first(&q->backlog, ret_event);
 		return;
 	}
-	i = list_pop(&q->ended, q->pool.slots);
+	i = list_pop(&q->ended, q->host.pool.slots);
 	*ret_event = slot_event(slot_at(q, i));
 	slot_freed(q, i);
 }
@@ -82,13 +82,14 @@ static void start_without_waiting(struct asys_queue *q)
 			flush_engines(q);
 		if (q->inflight != q->nwaiting)
 			reap(q);
-		more = !q->nended && (q->chains || q->nlist[LIST_START] ||
-				      (q->nlist[LIST_QUICK] && q->engine != ASYS_ENGINE_INLINE));
+		more = !q->nended &&
+		       (q->chains || q->nlist[LIST_START] ||
+			(q->nlist[LIST_QUICK] && q->host.engine != ASYS_ENGINE_INLINE));
 	}
-	if (q->threads)
-		threads_start_more(q);
+	if (q->host.threads)
+		threads_start_more(&q->host);
 	/* Engine inline has no other thread for them; else none could be had, or none has room. */
-	if (unlikely(q->nlist[LIST_QUICK] || threads_stuck(q)))
+	if (unlikely(q->nlist[LIST_QUICK] || threads_stuck(&q->host)))
 		drive(q, &soon);
 }
 
@@ -191,9 +192,9 @@ static bool run_first(struct asys_queue *q, uint32_t i, struct asys_event *ret_e
 	    ((q->inflight > 1 || q->timers.count || queue_shared(q)) && may_hang(&slot->call)) ||
 	    (q->inflight > 1 && ++q->overtaken % OVERTAKEN_MOST == 0))
 		return false;
-	list_remove(&q->lists[LIST_QUICK][call_priority(&slot->call)], q->pool.slots, i);
+	list_remove(&q->lists[LIST_QUICK][call_priority(&slot->call)], q->host.pool.slots, i);
 	q->nlist[LIST_QUICK]--;
-	if (unlikely(q->fault || slot->edges || slot->timer ||
+	if (unlikely(q->host.fault || slot->edges || slot->timer ||
 		     (slot->call.flags & ASYS_CALL_QUIET) || queue_shared(q))) {
 		run_here(q, i);
 		return false;
@@ -202,7 +203,7 @@ static bool run_first(struct asys_queue *q, uint32_t i, struct asys_event *ret_e
 	if (unlikely(is_error(ret_event->result)) && !q->first_error)
 		q->first_error = (int)ret_event->result;
 	q->inflight--;
-	q->stats.by_engine[ASYS_ENGINE_INLINE]++;
+	q->host.stats.by_engine[ASYS_ENGINE_INLINE]++;
 	ret_event->id.value = slot->id;
 	ret_event->user = slot->call.user;
 	slot_freed(q, i);
@@ -224,13 +225,13 @@ static int wait_long(struct asys_queue *q, uint32_t i, asys_id id, struct asys_e
 		if (err == -EINTR)
 			return fail_interrupted("asys_queue_wait");
 		if (err)
-			return slot_find_fail(&q->pool, id.value, "asys_queue_wait");
+			return slot_find_fail(&q->host.pool, id.value, "asys_queue_wait");
 	}
 	if (slot->id != id.value || slot->state == SLOT_FREE)
 		return take_kept(q, id.value, ret_event) ?
 			       0 :
-			       slot_find_fail(&q->pool, id.value, "asys_queue_wait");
-	list_remove(&q->ended, q->pool.slots, i);
+			       slot_find_fail(&q->host.pool, id.value, "asys_queue_wait");
+	list_remove(&q->ended, q->host.pool.slots, i);
 	q->nended--;
 	*ret_event = slot_event(slot);
 	slot_freed(q, i);
@@ -247,11 +248,11 @@ ASYS_API int asys_queue_wait(struct asys_queue *q, asys_id id, struct asys_event
 		return err;
 	if (!ret_event)
 		ret_event = &event;
-	i = slot_find(&q->pool, id.value);
+	i = slot_find(&q->host.pool, id.value);
 	if (unlikely(i == NIL)) {
-		if (slot_find_error(&q->pool, id.value) != -ESTALE ||
+		if (slot_find_error(&q->host.pool, id.value) != -ESTALE ||
 		    !take_kept(q, id.value, ret_event))
-			err = slot_find_fail(&q->pool, id.value, "asys_queue_wait");
+			err = slot_find_fail(&q->host.pool, id.value, "asys_queue_wait");
 	} else if (!run_first(q, i, ret_event)) {
 		err = wait_long(q, i, id, ret_event);
 	}

@@ -50,7 +50,7 @@ static bool user_has_something(struct asys_queue *q)
 	if (q->driver_on)
 		return false;
 	return q->chains || q->nlist[LIST_QUICK] || (q->nlist[LIST_START] && !q->blocked) ||
-	       threads_stuck(q);
+	       threads_stuck(&q->host);
 }
 
 /* When the loop has to turn though nothing has ended, if nobody else waits for it. */
@@ -59,11 +59,11 @@ static uint64_t user_next(const struct asys_queue *q)
 	uint64_t next = timers_next(q);
 
 	/* Somebody has to look whether threads hang in chains. */
-	if (unlikely(threads_to_watch(q) || threads_may_start_more(q)) &&
-	    clock_now() + threads_look_ns(q) < next)
+	if (unlikely(threads_to_watch(&q->host) || threads_may_start_more(&q->host)) &&
+	    clock_now() + threads_look_ns(&q->host) < next)
 		next = q->user_when > clock_now() && q->user_when < next ?
 			       q->user_when :
-			       clock_now() + threads_look_ns(q);
+			       clock_now() + threads_look_ns(&q->host);
 	return next;
 }
 
@@ -81,7 +81,7 @@ static void user_set_timer(struct asys_queue *q, bool others_wait)
 	if (q->user_when != UINT64_MAX)
 		when.it_value = clock_timespec(q->user_when ? q->user_when : 1);
 	timerfd_settime(q->user_timer, TFD_TIMER_ABSTIME, &when, NULL);
-	q->stats.traps++;
+	q->host.stats.traps++;
 }
 
 void user_signal(struct asys_queue *q)
@@ -96,13 +96,13 @@ void user_signal(struct asys_queue *q)
 	raw_call(wanted ? SYS_write : SYS_read, (uint64_t)(int64_t)q->user_fd, ptr_word(&count),
 		 sizeof(count), 0);
 	q->user_set = wanted;
-	q->stats.traps++;
+	q->host.stats.traps++;
 }
 
 void user_wait_begin(struct asys_queue *q)
 {
-	if (unlikely(q->uring && !q->ring_watched))
-		UNHEARD(host_epoll(q));
+	if (unlikely(q->host.uring && !q->host.ring_watched))
+		UNHEARD(host_epoll(&q->host));
 	if (queue_outstanding(q))
 		flush_engines(q); /* U2: cancels too */
 	user_signal(q);
@@ -115,21 +115,22 @@ void user_wait_begin(struct asys_queue *q)
 		return;
 	}
 	user_set_timer(q, false);
-	uring_listen(q);
-	bell_arm(&q->bell, 1, q->host.event_fd);
+	uring_listen(&q->host);
+	bell_arm(&q->host.bell, 1, q->host.event_fd);
 	q->user_armed = true;
-	if (threads_have_result(q) || (q->uring && uring_has_news(q)))
-		bell_ring_now(&q->bell);
+	if (threads_have_result(&q->host) || (q->host.uring && uring_has_news(&q->host)))
+		bell_ring_now(&q->host.bell);
 }
 
 void user_wait_end(struct asys_queue *q)
 {
-	if (unlikely(ready_listens(q) && !engine_ready.outstanding(q)))
-		ready_poll(q); /* nobody else takes what would make the descriptor poll for ever */
+	if (unlikely(ready_listens(&q->host) && !engine_ready.outstanding(&q->host)))
+		ready_poll(
+			&q->host); /* nobody else takes what would make the descriptor poll for ever */
 	if (!q->user_armed)
 		return;
-	if (bell_disarm(&q->bell))
+	if (bell_disarm(&q->host.bell))
 		drain_event_fd(q);
-	uring_listen_no_more(q);
+	uring_listen_no_more(&q->host);
 	q->user_armed = false;
 }

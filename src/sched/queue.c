@@ -149,27 +149,57 @@ static uint32_t pool_depth(uint32_t limit)
 	return steps > 2 * limit ? steps : 2 * limit;
 }
 
+/* What engines say to the queue: struct host. */
+static void host_ended(struct host *host, uint32_t i, int64_t result)
+{
+	end(queue_of(host), i, result);
+}
+
+static void host_again(struct host *host, uint32_t i)
+{
+	list_add(queue_of(host), i, LIST_START);
+}
+
+static void host_returned(struct host *host, uint32_t i)
+{
+	chain_returned(queue_of(host), i);
+}
+
+static void host_measured(struct host *host, uint32_t nr, uint32_t ns)
+{
+	cost_note(queue_of(host), nr, ns);
+}
+
+static bool host_may_start(const struct host *host)
+{
+	const struct asys_queue *q = (const struct asys_queue *)host;
+
+	return !q->driver_quit || !is_driver(q);
+}
+
 static void init_fields(struct asys_queue *q, const struct asys_queue_options *o)
 {
-	q->host.ended = end;
-	q->host.returned = chain_returned;
-	q->host.measured = cost_note;
-	q->flags = o->flags;
-	q->engine = (uint8_t)o->engine;
-	q->cores = o->cores && o->cores < asys_probe()->cores ? o->cores : asys_probe()->cores;
-	q->spin_ns = q->spin_now = o->spin_ns;
-	q->signal = o->signal;
+	q->host.ended = host_ended;
+	q->host.again = host_again;
+	q->host.returned = host_returned;
+	q->host.measured = host_measured;
+	q->host.may_start = host_may_start;
+	q->host.flags = o->flags;
+	q->host.engine = (uint8_t)o->engine;
+	q->host.cores = o->cores && o->cores < asys_probe()->cores ? o->cores : asys_probe()->cores;
+	q->host.spin_ns = q->spin_now = o->spin_ns;
+	q->host.signal = o->signal;
 	share_init(&q->share);
-	q->max_threads = o->threads;
-	q->limit = power_of_two(o->depth);
-	q->uring_off = asys_probe()->uring != 0;
+	q->host.max_threads = o->threads;
+	q->host.limit = power_of_two(o->depth);
+	q->host.uring_off = asys_probe()->uring != 0;
 	q->host.epoll_fd = q->host.event_fd = q->user_epoll = q->user_fd = q->user_timer = -1;
 	q->user_when = UINT64_MAX;
 	for (unsigned k = 0; k < LIST_KINDS * 3; k++)
 		list_init(&q->lists[k / 3][k % 3]);
 	list_init(&q->ended);
 	q->starved_last = &q->starved;
-	bell_init(&q->bell);
+	bell_init(&q->host.bell);
 	pthread_mutex_init(&q->lock, NULL);
 	context_init(q);
 	route_init(q);
@@ -179,11 +209,11 @@ static void free_queue(struct asys_queue *q, bool child)
 {
 	int state = cancel_point_off();
 
-	engine_threads.close(q, child);
-	if (q->uring)
-		engine_uring.close(q, child);
-	if (q->ready)
-		engine_ready.close(q, child);
+	engine_threads.close(&q->host, child);
+	if (q->host.uring)
+		engine_uring.close(&q->host, child);
+	if (q->host.ready)
+		engine_ready.close(&q->host, child);
 	/* In a child the numbers may be others': fork copies descriptors before it copies memory, and a thread
 	 * of the parent may have made one in between. They are closed by exec or exit. */
 	if (!child) {
@@ -191,9 +221,9 @@ static void free_queue(struct asys_queue *q, bool child)
 		pollable_close(q->user_epoll, q->user_fd);
 		pollable_close(q->user_timer, -1);
 	}
-	fault_close(q->fault);
+	fault_close(q->host.fault);
 	edge_pool_free(&q->edges);
-	slot_pool_free(&q->pool);
+	slot_pool_free(&q->host.pool);
 	rescue_close(q);
 	next_calls_free(q);
 	timer_heap_free(&q->timers);
@@ -224,11 +254,11 @@ ASYS_API int asys_queue_open(struct asys_queue **ret_queue,
 	if (!q->mark)
 		err = -ENOMEM;
 	if (!err)
-		err = slot_pool_init(&q->pool, pool_depth(q->limit));
+		err = slot_pool_init(&q->host.pool, pool_depth(q->host.limit));
 	if (!err)
-		err = edge_pool_init(&q->edges, 2 * q->limit);
+		err = edge_pool_init(&q->edges, 2 * q->host.limit);
 	if (!err && o.fault)
-		err = fault_open(&q->fault, o.fault);
+		err = fault_open(&q->host.fault, o.fault);
 	if (!err && (o.flags & ASYS_QUEUE_DRIVER))
 		err = driver_start(q);
 	if (err) {
@@ -293,15 +323,15 @@ int user_fd_listens(struct asys_queue *q)
 
 static int open_user_fd(struct asys_queue *q)
 {
-	int err = host_epoll(q);
+	int err = host_epoll(&q->host);
 
 	if (!err && q->user_epoll < 0)
 		err = pollable_open(&q->user_epoll, &q->user_fd);
 	if (!err && q->user_timer < 0)
 		err = open_user_timer(q);
-	if (!err && !q->fd_wanted && !q->driver_on)
+	if (!err && !q->host.fd_wanted && !q->driver_on)
 		err = user_fd_listens(q);
-	q->fd_wanted |= !err;
+	q->host.fd_wanted |= !err;
 	return err;
 }
 
@@ -322,11 +352,11 @@ ASYS_API int asys_queue_stats(struct asys_queue *q, struct asys_stats *ret_stats
 
 	if (err)
 		return err;
-	*ret_stats = q->stats;
-	ret_stats->ended = q->stats.sent - q->inflight;
-	ret_stats->threads =
-		q->threads ? atomic_load_explicit(&q->threads->crew->live, memory_order_relaxed) :
-			     0;
+	*ret_stats = q->host.stats;
+	ret_stats->ended = q->host.stats.sent - q->inflight;
+	ret_stats->threads = q->host.threads ? atomic_load_explicit(&q->host.threads->crew->live,
+								    memory_order_relaxed) :
+					       0;
 	queue_leave(q);
 	return 0;
 }

@@ -22,19 +22,6 @@
 #include "sched/share.h"
 #include <pthread.h>
 
-/* Where a call number goes on this queue. */
-enum route {
-	ROUTE_NEVER = 0,
-	ROUTE_HOME,  /* the caller, at flush */
-	ROUTE_QUICK, /* cannot block for ever: who waits, and threads that are awake */
-	ROUTE_BATCH, /* the same, but several at once cost less in the ring */
-	ROUTE_POOL,  /* the same, but threads only: the waiter is to stay free */
-	ROUTE_SLOW,  /* a thread of its own while it runs */
-	ROUTE_READY,
-	ROUTE_URING,
-	ROUTE_BY_CALL, /* by its words */
-};
-
 /* Home calls that wait for their sender, and whoever polls the queue's descriptor: loop.c, U4. */
 struct home {
 	bool news;		/* one more since that was looked at */
@@ -50,15 +37,10 @@ struct batch {
 	uint32_t pause; /* how long the last rest was; half of it after each batch that went well */
 };
 
-struct threads; /* engine/threads.h */
-struct ready;	/* engine/ready.c */
-struct uring;	/* engine/uring.c */
-
 struct asys_queue {
 	struct host host; /* first: what engines see */
 	/* What every send and get touches. */
 	const volatile uint32_t *mark; /* see process_watch */
-	uint32_t flags;		       /* ASYS_QUEUE_... */
 	uint32_t inflight;	       /* sent, not ended */
 	uint32_t nwaiting;	       /* of these, waiting on others */
 	uint32_t nended;	       /* events that wait to be got, the backlog's included */
@@ -67,45 +49,24 @@ struct asys_queue {
 	uint64_t user;	       /* what asys_user said last, in a private queue, and ... */
 	uint64_t user_said_by; /* ... in which thread; 0: nothing */
 	uint32_t nlist[LIST_KINDS];
-	uint32_t tick;	     /* samples the cost clock */
-	uint32_t takes;	     /* from lists, counted for TURN_EVERY */
-	uint32_t overtaken;  /* calls waited for alone that went before others, see run_first */
-	int next_error;	     /* what was said about the next call was lost */
-	int first_error;     /* of calls ended since the last barrier */
-	bool fd_wanted;	     /* asys_queue_fd was asked for */
-	bool ring_watched;   /* the ring is in the epoll set */
-	bool uring_off;	     /* refused, or retired after a change of context */
-	uint32_t ring_rest;  /* calls that still go by until a ring is tried again */
-	uint32_t ring_pause; /* how many they were the last time */
+	uint32_t tick;	    /* samples the cost clock */
+	uint32_t takes;	    /* from lists, counted for TURN_EVERY */
+	uint32_t overtaken; /* calls waited for alone that went before others, see run_first */
+	int next_error;	    /* what was said about the next call was lost */
+	int first_error;    /* of calls ended since the last barrier */
 	bool closing;
-	bool blocked;	/* the first of LIST_START found no room: until something ends */
-	uint8_t engine; /* as asked for */
-	struct fault *fault;
-	struct slot_pool
-		pool;	/* more than `limit`: steps of chains find room in a full queue too */
-	uint32_t limit; /* calls in flight and events in slots, those steps not counted */
+	bool blocked; /* the first of LIST_START found no room: until something ends */
 	struct slot_list ended;
 	struct slot_list lists[LIST_KINDS][3];
-	struct threads *threads; /* NULL until needed */
-	struct ready *ready;
-	struct uring *uring;
-	struct asys_stats stats;
 
 	struct timer_heap timers;
 	struct edge_pool edges;
 	struct instance *chains;	/* sendings that the client is to go on with, linked */
 	struct instance *starved;	/* ... once there is a slot for their next step */
 	struct instance **starved_last; /* the link of the last of these */
-	uint64_t spin_ns;		/* as asked for */
 	uint64_t spin_now;		/* adapted */
-	uint32_t cores;
 	struct backlog backlog;
 	struct next_call *next_calls; /* what asys_after and its kind said */
-
-	/* Change of rights or namespaces: see context.c. */
-	uint32_t context_epoch;
-	int32_t signal;
-	uint32_t max_threads;
 
 	/* What asys_queue_fd gives out, see loop.c. -1 until asked for. */
 	int user_epoll;
@@ -136,27 +97,31 @@ struct asys_queue {
 	uint32_t sleep_kinds; /* engines that the sleeper listens to */
 	bool sleep_risky;     /* it looks now and then whether threads hang */
 
-	struct bell bell; /* rung by other threads when an end was published */
-
 	struct rescue *rescue; /* rescue.c */
 
 	uint64_t sampled_ns; /* when a run was last timed */
 	struct share share;
 	struct batch batch;
 
-	struct costs costs;
-	uint8_t route[CALL_NUMBERS];
 	uint8_t futex_route; /* of those that wait */
 };
 
+static_assert(offsetof(struct asys_queue, host) == 0, "queue_of");
+
+/* The queue that an engine speaks to. */
+static inline struct asys_queue *queue_of(struct host *host)
+{
+	return (struct asys_queue *)host;
+}
+
 static inline struct slot *slot_at(struct asys_queue *q, uint32_t i)
 {
-	return &q->pool.slots[i];
+	return host_slot(&q->host, i);
 }
 
 static inline bool queue_shared(const struct asys_queue *q)
 {
-	return q->flags & ASYS_QUEUE_SHARED;
+	return host_shared(&q->host);
 }
 
 /* Puts a ready call on a list, behind those of its priority. */
@@ -166,7 +131,7 @@ static inline void list_add(struct asys_queue *q, uint32_t i, unsigned list)
 
 	slot->state = SLOT_READY;
 	slot->list = (uint8_t)list;
-	list_push(&q->lists[list][call_priority(&slot->call)], q->pool.slots, i);
+	list_push(&q->lists[list][call_priority(&slot->call)], q->host.pool.slots, i);
 	q->nlist[list]++;
 	if (unlikely(list == LIST_HOME))
 		q->news = q->home.news = true; /* its sender may wait, or sleep, elsewhere */
@@ -182,10 +147,6 @@ static inline uint32_t list_first(const struct asys_queue *q, unsigned list)
 	return i;
 }
 
-/* One call in so many is taken from a list of lower priority though others are ready, so that none waits
- * for ever behind those that keep coming. */
-#define TURN_EVERY 32u
-
 /* Its deadline is over: it is not begun any more. */
 static inline bool slot_late(const struct slot *slot)
 {
@@ -200,9 +161,9 @@ static inline uint32_t list_take_any(struct asys_queue *q, unsigned list)
 	uint32_t i = NIL;
 
 	if (unlikely(++q->takes % TURN_EVERY == 0))
-		i = list_pop(&q->lists[list][1 + q->takes / TURN_EVERY % 2], q->pool.slots);
+		i = list_pop(&q->lists[list][1 + q->takes / TURN_EVERY % 2], q->host.pool.slots);
 	for (unsigned p = 0; p < 3 && i == NIL; p++)
-		i = list_pop(&q->lists[list][p], q->pool.slots);
+		i = list_pop(&q->lists[list][p], q->host.pool.slots);
 	if (i != NIL)
 		q->nlist[list]--;
 	return i;
@@ -218,49 +179,24 @@ static inline uint32_t list_take(struct asys_queue *q, unsigned list)
 	return i;
 }
 
-/* For engines: a call is over. */
-static inline void ended(struct asys_queue *q, uint32_t i, int64_t result)
-{
-	q->host.ended(q, i, result);
-}
-
 static inline bool is_driver(const struct asys_queue *q)
 {
 	return thread_number() == atomic_load_explicit(&q->driver_number, memory_order_relaxed);
-}
-
-/* The calling thread is the queue's driver, and another one replaces it: what it started now would inherit
- * rights that a sender has dropped (X6 in context.c). */
-static inline bool driver_is_leaving(const struct asys_queue *q)
-{
-	return q->driver_quit && is_driver(q);
-}
-
-static inline bool route_is_quick(enum route route)
-{
-	return route == ROUTE_QUICK || route == ROUTE_BATCH;
 }
 
 /* route.c */
 /* Of an unknown number, one measured slow, or one whose words matter. */
 enum route route_by_call(struct asys_queue *q, const struct asys_call *call);
 
-/* So much is worth asking whether it waited, or others ran in its place. */
-static inline bool cost_in_doubt(const struct asys_queue *q, uint32_t nr)
-{
-	return nr < CALL_NUMBERS && route_is_quick(q->route[nr]) &&
-	       cost_known(&q->costs, nr) > COST_SLOW_NS / 4;
-}
-
 static inline enum route route_call(struct asys_queue *q, const struct asys_call *call)
 {
 	uint32_t nr = call->nr;
 
 	if (unlikely(nr >= CALL_NUMBERS ||
-		     (route_is_quick(q->route[nr]) && cost_is_high(&q->costs, nr)) ||
-		     q->route[nr] == ROUTE_BY_CALL))
+		     (route_is_quick(q->host.route[nr]) && cost_is_high(&q->host.costs, nr)) ||
+		     q->host.route[nr] == ROUTE_BY_CALL))
 		return route_by_call(q, call);
-	return (enum route)q->route[nr];
+	return (enum route)q->host.route[nr];
 }
 
 bool cheap_in_ring(const struct asys_call *call); /* of ROUTE_BATCH: with these words */

@@ -42,16 +42,16 @@ struct rescue {
 static int make_timer(struct asys_queue *q, struct rescue *r)
 {
 	struct sigevent event;
-	int err = cancel_signal_take(q->signal);
+	int err = cancel_signal_take(q->host.signal);
 
 	if (err)
 		return err;
 	memset(&event, 0, sizeof(event));
 	event.sigev_notify = SIGEV_THREAD_ID;
-	event.sigev_signo = q->signal;
+	event.sigev_signo = q->host.signal;
 	event.sigev_notify_thread_id = (int)raw_call(SYS_gettid, 0, 0, 0, 0);
 	if (timer_create(CLOCK_MONOTONIC, &event, &r->timer)) {
-		cancel_signal_give(q->signal);
+		cancel_signal_give(q->host.signal);
 		return -errno;
 	}
 	r->thread = thread_number();
@@ -63,7 +63,7 @@ static void drop_timer(struct asys_queue *q, struct rescue *r)
 {
 	if (r->made) {
 		timer_delete(r->timer);
-		cancel_signal_give(q->signal);
+		cancel_signal_give(q->host.signal);
 	}
 	r->made = r->set = false;
 }
@@ -73,7 +73,7 @@ static void set_timer(struct asys_queue *q, struct rescue *r, long ns)
 	const struct itimerspec when = { { 0, ns }, { 0, ns } };
 
 	timer_settime(r->timer, 0, &when, NULL);
-	q->stats.traps++;
+	q->host.stats.traps++;
 	r->set = ns != 0;
 }
 
@@ -82,9 +82,9 @@ static bool signal_is_blocked(struct asys_queue *q)
 {
 	uint64_t mask = 0;
 
-	q->stats.traps++;
+	q->host.stats.traps++;
 	return raw_call(SYS_rt_sigprocmask, SIG_BLOCK, 0, ptr_word(&mask), sizeof(mask)) ||
-	       (mask & (1ull << (q->signal - 1)));
+	       (mask & (1ull << (q->host.signal - 1)));
 }
 
 /* False: no timer is to be had. */

@@ -107,22 +107,22 @@ void route_init(struct asys_queue *q)
 	const char *why;
 
 	asys_queue_options_init(&o);
-	o.engine = q->engine;
-	o.flags = q->flags;
+	o.engine = q->host.engine;
+	o.flags = q->host.flags;
 	for (uint32_t nr = 0; nr < CALL_NUMBERS; nr++)
-		q->route[nr] = (uint8_t)route_of(&o, nr, &why);
-	q->futex_route = q->route[SYS_futex];
-	q->route[SYS_futex] = ROUTE_BY_CALL;
+		q->host.route[nr] = (uint8_t)route_of(&o, nr, &why);
+	q->futex_route = q->host.route[SYS_futex];
+	q->host.route[SYS_futex] = ROUTE_BY_CALL;
 }
 
 /* A quick call that turned out to wait for a device: not on the waiting thread, except now and then
  * to see whether that has changed. */
 static enum route route_slow_quick(struct asys_queue *q, uint32_t nr)
 {
-	if ((++q->tick & 63) == 0 || q->engine == ASYS_ENGINE_INLINE)
+	if ((++q->tick & 63) == 0 || q->host.engine == ASYS_ENGINE_INLINE)
 		return ROUTE_QUICK;
-	if (!q->uring_off && uring_takes(nr) && uring_is_async(nr) &&
-	    (q->engine == ASYS_ENGINE_AUTO))
+	if (!q->host.uring_off && uring_takes(nr) && uring_is_async(nr) &&
+	    (q->host.engine == ASYS_ENGINE_AUTO))
 		return ROUTE_URING;
 	return ROUTE_SLOW;
 }
@@ -175,13 +175,13 @@ bool cheap_in_ring(const struct asys_call *call)
  * like work (share.h). Slow is slow in any case. */
 void cost_note(struct asys_queue *q, uint32_t nr, uint32_t seen)
 {
-	uint32_t known = cost_known(&q->costs, nr);
+	uint32_t known = cost_known(&q->host.costs, nr);
 
 	if (!seen || nr >= CALL_NUMBERS ||
-	    (known && known < COST_SLOW_NS && seen < COST_SLOW_NS && threads_live(q) &&
+	    (known && known < COST_SLOW_NS && seen < COST_SLOW_NS && threads_live(&q->host) &&
 	     !q->share.alone))
 		return;
-	q->share.moved |= cost_add(&q->costs, nr, seen);
+	q->share.moved |= cost_add(&q->host.costs, nr, seen);
 }
 
 enum lane quick_lane(const struct asys_queue *q, const struct slot *slot)

@@ -71,7 +71,7 @@ static inline int queue_enter(struct asys_queue *q)
 	    unlikely(atomic_load_explicit(&q->impatient, memory_order_relaxed)))
 		queue_give_way(q);
 	queue_lock(q);
-	if (unlikely(q->fd_wanted))
+	if (unlikely(q->host.fd_wanted))
 		user_wait_end(q);
 	return 0;
 }
@@ -80,7 +80,7 @@ static inline void queue_leave(struct asys_queue *q)
 {
 	if (unlikely(queue_shared(q)) && q->somebody_sleeps && sleeper_misses(q))
 		poke_sleeper(q);
-	if (unlikely(q->fd_wanted))
+	if (unlikely(q->host.fd_wanted))
 		user_wait_begin(q);
 	queue_unlock(q); /* the last access: from here on another thread may close the queue */
 }
@@ -118,7 +118,7 @@ bool context_renew_inside(struct asys_queue *q);
 /* No change of rights happened since the queue's threads were started, and no driver leaves because of one. */
 static inline bool context_is_present(const struct asys_queue *q)
 {
-	return q->context_epoch == atomic_load_explicit(&rights_epoch, memory_order_acquire) &&
+	return q->host.context_epoch == atomic_load_explicit(&rights_epoch, memory_order_acquire) &&
 	       !q->driver_quit;
 }
 
@@ -198,8 +198,9 @@ static inline bool moves_more_than(const struct asys_call *call, uint64_t bytes)
 /* It neither hangs nor, as far as is known, takes long. */
 static inline bool is_surely_quick(const struct asys_queue *q, const struct asys_call *call)
 {
-	return call->nr < CALL_NUMBERS && route_is_quick(q->route[call->nr]) &&
-	       q->costs.ns[call->nr] && !cost_is_high(&q->costs, call->nr) && !may_hang(call);
+	return call->nr < CALL_NUMBERS && route_is_quick(q->host.route[call->nr]) &&
+	       q->host.costs.ns[call->nr] && !cost_is_high(&q->host.costs, call->nr) &&
+	       !may_hang(call);
 }
 
 /* So many calls like this one are welcome to a waiter with `left_ns` to spare. */
@@ -207,7 +208,7 @@ static inline uint32_t welcome(const struct asys_queue *q, const struct goal *go
 			       const struct asys_call *call, uint64_t left_ns)
 {
 	uint32_t room = goal->most > q->nended ? goal->most - q->nended : 0;
-	uint64_t n = is_surely_quick(q, call) ? left_ns / cost_of(&q->costs, call->nr) : 0;
+	uint64_t n = is_surely_quick(q, call) ? left_ns / cost_of(&q->host.costs, call->nr) : 0;
 
 	return n < room ? (uint32_t)n : room;
 }
@@ -256,11 +257,11 @@ void rescue_close(struct asys_queue *q);
 /* Around a call that the client runs itself, of which one in COST_EVERY is timed: true. */
 static inline bool measure_begin(struct asys_queue *q, uint32_t nr, struct stopwatch *watch)
 {
-	q->stats.helped++;
-	q->share.done_ns += cost_of(&q->costs, nr);
-	if (likely(nr >= CALL_NUMBERS || (++q->tick % COST_EVERY && q->costs.ns[nr])))
+	q->host.stats.helped++;
+	q->host.done_ns += cost_of(&q->host.costs, nr);
+	if (likely(nr >= CALL_NUMBERS || (++q->tick % COST_EVERY && q->host.costs.ns[nr])))
 		return false;
-	stopwatch_start(watch, cost_in_doubt(q, nr));
+	stopwatch_start(watch, cost_in_doubt(&q->host, nr));
 	return true;
 }
 
@@ -320,7 +321,7 @@ void chains_feed(struct asys_queue *q);
 /* A slot is free again: where none was left, the step that waits for one is news for whoever drives or sleeps. */
 static inline void slot_freed(struct asys_queue *q, uint32_t i)
 {
-	slot_release(&q->pool, i);
+	slot_release(&q->host.pool, i);
 	if (unlikely(q->starved))
 		chains_feed(q);
 }
@@ -328,7 +329,7 @@ static inline void slot_freed(struct asys_queue *q, uint32_t i)
 /* Both. */
 static inline void chains_go_on(struct asys_queue *q, bool here)
 {
-	if (unlikely(q->starved) && slots_used(&q->pool) < q->pool.depth)
+	if (unlikely(q->starved) && slots_used(&q->host.pool) < q->host.pool.depth)
 		chains_feed(q);
 	if (unlikely(q->chains))
 		chains_run(q, here);
@@ -361,7 +362,7 @@ void driver_start_again(struct asys_queue *q);
 /* For who gives it something to do: one that could not be started before may be by now. */
 static inline void driver_needed(struct asys_queue *q)
 {
-	if (unlikely((q->flags & ASYS_QUEUE_DRIVER) && !q->driver_on))
+	if (unlikely((q->host.flags & ASYS_QUEUE_DRIVER) && !q->driver_on))
 		driver_start_again(q);
 }
 

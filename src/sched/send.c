@@ -218,8 +218,8 @@ static inline void apply_user(struct asys_queue *q, struct slot *slot)
  * next flush. Nothing is renewed here, in the middle of an end: that lets the lock go. */
 static bool offer_now(struct asys_queue *q, uint32_t i)
 {
-	return threads_live(q) && context_is_present(q) && !may_hang(&slot_at(q, i)->call) &&
-	       threads_offer(q, i, quick_lane(q, slot_at(q, i)));
+	return threads_live(&q->host) && context_is_present(q) && !may_hang(&slot_at(q, i)->call) &&
+	       threads_offer(&q->host, i, quick_lane(q, slot_at(q, i)));
 }
 
 void make_ready(struct asys_queue *q, uint32_t i)
@@ -233,10 +233,10 @@ void make_ready(struct asys_queue *q, uint32_t i)
 		list_add(q, i, LIST_START);
 		return;
 	}
-	if (unlikely(q->fault) && slot->call.nr != CALL_CHAIN) {
-		enum fate fate = fault_before(q->fault, slot, &slot->result);
+	if (unlikely(q->host.fault) && slot->call.nr != CALL_CHAIN) {
+		enum fate fate = fault_before(q->host.fault, slot, &slot->result);
 
-		q->stats.faults += fate != FATE_RUN;
+		q->host.stats.faults += fate != FATE_RUN;
 		slot->doomed = fate == FATE_END;
 		if (slot->doomed) {
 			list_add(q, i, LIST_START);
@@ -255,7 +255,9 @@ void make_ready(struct asys_queue *q, uint32_t i)
 /* NIL: the queue is full. */
 static inline uint32_t take_slot(struct asys_queue *q)
 {
-	return likely(slots_used(&q->pool) - q->nsteps < q->limit) ? slot_alloc(&q->pool) : NIL;
+	return likely(slots_used(&q->host.pool) - q->nsteps < q->host.limit) ?
+		       slot_alloc(&q->host.pool) :
+		       NIL;
 }
 
 /* Makes room for one more call: sets ended ones aside, else helps until one has ended. */
@@ -265,11 +267,11 @@ static uint32_t alloc_helping(struct asys_queue *q, int *ret_err)
 	uint32_t i;
 	int err = 0;
 
-	if (q->flags & ASYS_QUEUE_NONBLOCK) {
+	if (q->host.flags & ASYS_QUEUE_NONBLOCK) {
 		*ret_err = fail(-EAGAIN,
 				"the queue is full: %u calls are in flight or have events to be "
 				"got: get events, then send again",
-				q->limit);
+				q->host.limit);
 		return NIL;
 	}
 	while ((i = take_slot(q)) == NIL) {
@@ -286,7 +288,7 @@ static uint32_t alloc_helping(struct asys_queue *q, int *ret_err)
 			*ret_err = fail(-EAGAIN,
 					"the queue is full of %u calls that wait for what cannot "
 					"end: cancel some, or open it with a larger depth",
-					q->limit);
+					q->host.limit);
 			return NIL;
 		}
 		goal.inflight = q->inflight - 1;
@@ -304,7 +306,7 @@ static int no_memory_for_next(void)
 
 static int wait_for(struct asys_queue *q, uint32_t i, int64_t id, enum edge_kind kind)
 {
-	return edge_add(&q->edges, &q->pool, &q->backlog, i, id, kind);
+	return edge_add(&q->edges, &q->host.pool, &q->backlog, i, id, kind);
 }
 
 /* Applies what was said about the next call, and resolves its references. */
@@ -336,7 +338,7 @@ static void apply_next(struct slot *slot, const struct next_call *next)
 
 static asys_id refuse(struct asys_queue *q, uint32_t i, int err)
 {
-	edges_forget(&q->edges, &q->pool, i);
+	edges_forget(&q->edges, &q->host.pool, i);
 	slot_freed(q, i);
 	return (asys_id){ fail_sending(err) };
 }
@@ -359,7 +361,7 @@ static asys_id send_modified(struct asys_queue *q, uint32_t i, struct next_call 
 	if (err)
 		return refuse(q, i, err);
 	q->inflight++;
-	q->stats.sent++;
+	q->host.stats.sent++;
 	if (slot->pending)
 		q->nwaiting++;
 	else
@@ -378,7 +380,7 @@ static int call_error(const struct asys_queue *q, uint32_t nr, uint32_t flags)
 	if (nr > UINT16_MAX)
 		return fail(-ENOSYS, "%u is no system call number: the largest possible is %u", nr,
 			    UINT16_MAX);
-	if (nr < CALL_NUMBERS && q->route[nr] == ROUTE_NEVER) {
+	if (nr < CALL_NUMBERS && q->host.route[nr] == ROUTE_NEVER) {
 		const struct asys_syscall_info *info = asys_syscall_info(nr);
 
 		return fail(-EOPNOTSUPP, "%s cannot be queued: %s", info->name, info->reason);
@@ -390,7 +392,7 @@ inline uint32_t slot_new(struct asys_queue *q, int *ret_err)
 {
 	uint32_t i;
 
-	if (unlikely(q->flags & ASYS_QUEUE_DRIVER)) {
+	if (unlikely(q->host.flags & ASYS_QUEUE_DRIVER)) {
 		context_follow(q); /* the driver may run the call: with this thread's rights */
 		driver_needed(q);
 	}
@@ -401,7 +403,8 @@ inline uint32_t slot_new(struct asys_queue *q, int *ret_err)
 /* It may have to be run by its sender and nobody else: what is of class home, or a chain with such steps. */
 static inline bool needs_owner(const struct asys_queue *q, uint32_t nr)
 {
-	return nr >= CALL_NUMBERS || q->route[nr] == ROUTE_HOME || q->route[nr] == ROUTE_BY_CALL;
+	return nr >= CALL_NUMBERS || q->host.route[nr] == ROUTE_HOME ||
+	       q->host.route[nr] == ROUTE_BY_CALL;
 }
 
 asys_id not_sent(struct asys_queue *q, int err)
@@ -427,18 +430,18 @@ inline asys_id slot_sent(struct asys_queue *q, uint32_t i)
 		id = send_modified(q, i, q->nnext ? next_find(q) : NULL);
 	} else {
 		q->inflight++;
-		q->stats.sent++;
+		q->host.stats.sent++;
 		make_ready(q, i);
 	}
-	if (unlikely(q->flags & ASYS_QUEUE_DRIVER) && poke_sleeper(q))
-		q->stats.wakeups++;
+	if (unlikely(q->host.flags & ASYS_QUEUE_DRIVER) && poke_sleeper(q))
+		q->host.stats.wakeups++;
 	return id;
 }
 
 /* 0, or why the call cannot be queued. */
 static inline int check(struct asys_queue *q, uint32_t nr, uint32_t flags)
 {
-	if (likely(nr < CALL_NUMBERS && q->route[nr] != ROUTE_NEVER &&
+	if (likely(nr < CALL_NUMBERS && q->host.route[nr] != ROUTE_NEVER &&
 		   !(flags & ~(ASYS_CALL_REFS | ASYS_CALL_QUIET))))
 		return 0;
 	return call_error(q, nr, flags);

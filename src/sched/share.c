@@ -30,7 +30,7 @@ static uint32_t offer(struct asys_queue *q, uint32_t count)
 	uint32_t n = 0, i;
 
 	for (; n < count && (i = list_take(q, LIST_QUICK)) != NIL; n++) {
-		if (!threads_offer(q, i, quick_lane(q, slot_at(q, i)))) {
+		if (!threads_offer(&q->host, i, quick_lane(q, slot_at(q, i)))) {
 			unpop(q, i, LIST_QUICK);
 			break;
 		}
@@ -40,11 +40,11 @@ static uint32_t offer(struct asys_queue *q, uint32_t count)
 
 void share_all(struct asys_queue *q)
 {
-	if (q->nlist[LIST_QUICK] && q->engine != ASYS_ENGINE_INLINE) {
+	if (q->nlist[LIST_QUICK] && q->host.engine != ASYS_ENGINE_INLINE) {
 		if (!context_check(q))
 			return;
 		offer(q, q->nlist[LIST_QUICK]);
-		threads_flush(q, true);
+		threads_flush(&q->host, true);
 	} else if (q->nlist[LIST_QUICK] && queue_shared(q)) {
 		poke_sleeper(q); /* who waits runs them, and may be asleep */
 	}
@@ -56,8 +56,9 @@ static uint64_t quick_work_ns(const struct asys_queue *q)
 
 	if (i == NIL)
 		return 0;
-	return (unlikely(q->pool.slots[i].chain) ? chain_work_ns(q, &q->pool.slots[i]) :
-						   cost_of(&q->costs, q->pool.slots[i].call.nr)) *
+	return (unlikely(q->host.pool.slots[i].chain) ?
+			chain_work_ns(q, &q->host.pool.slots[i]) :
+			cost_of(&q->host.costs, q->host.pool.slots[i].call.nr)) *
 	       q->nlist[LIST_QUICK];
 }
 
@@ -80,17 +81,17 @@ void share_some(struct asys_queue *q)
 	uint32_t n = q->nlist[LIST_QUICK];
 	bool awake;
 
-	if (n < SHARE_LEAST || q->share.alone || q->cores < 2 || q->engine == ASYS_ENGINE_INLINE ||
-	    threads_offered(q))
+	if (n < SHARE_LEAST || q->share.alone || q->host.cores < 2 ||
+	    q->host.engine == ASYS_ENGINE_INLINE || threads_offered(&q->host))
 		return;
-	awake = threads_awake(q);
+	awake = threads_awake(&q->host);
 	if (!awake && !worth_waking(q))
 		return;
 	if (!context_check(q))
 		return;
 	n /= 2;
 	if (offer(q, n > SHARE_MOST ? SHARE_MOST : n))
-		threads_flush(q, !awake);
+		threads_flush(&q->host, !awake);
 }
 
 static void go_alone(struct share *s, uint32_t windows)
@@ -154,7 +155,7 @@ bool share_measures(struct asys_queue *q, struct stopwatch *watch)
 {
 	uint32_t n = q->nlist[LIST_QUICK];
 
-	if (n < SHARE_LEAST || !threads_live(q))
+	if (n < SHARE_LEAST || !threads_live(&q->host))
 		return false;
 	if (n < MEASURED_ALWAYS && ++q->share.drives % MEASURED_SELDOM)
 		return false;

@@ -29,7 +29,6 @@
 
 struct share {
 	uint64_t unshared_ns; /* work run here lately that another core could have shared */
-	uint64_t done_ns;     /* work done so far, by the client and by threads */
 	/* of the present window */
 	uint64_t busy_ns, work_ns;
 	bool alone;   /* no sharing in this window */

@@ -29,11 +29,11 @@ static uint32_t listen_kinds(const struct asys_queue *q)
 {
 	uint32_t kinds = 0;
 
-	if (q->threads && q->threads->outstanding)
+	if (q->host.threads && q->host.threads->outstanding)
 		kinds |= LISTEN_THREADS;
-	if (q->ready && engine_ready.outstanding(q))
+	if (q->host.ready && engine_ready.outstanding(&q->host))
 		kinds |= LISTEN_READY;
-	if (q->uring && engine_uring.outstanding(q))
+	if (q->host.uring && engine_uring.outstanding(&q->host))
 		kinds |= LISTEN_URING;
 	return kinds;
 }
@@ -47,11 +47,11 @@ static bool spin(struct asys_queue *q)
 	do {
 		for (int k = 0; k < 32 && !found; k++) {
 			cpu_relax();
-			found = threads_have_result(q);
+			found = threads_have_result(&q->host);
 		}
 	} while (!found && clock_now() < until);
 	if (found)
-		q->spin_now = q->spin_now * 2 < q->spin_ns ? q->spin_now * 2 : q->spin_ns;
+		q->spin_now = q->spin_now * 2 < q->host.spin_ns ? q->spin_now * 2 : q->host.spin_ns;
 	else if (q->spin_now > SPIN_LEAST_NS)
 		q->spin_now -= q->spin_now / 4;
 	return found;
@@ -59,7 +59,7 @@ static bool spin(struct asys_queue *q)
 
 static int sleep_futex(struct asys_queue *q, uint64_t when_ns)
 {
-	return futex_wait(&q->bell.rung, 0, when_ns);
+	return futex_wait(&q->host.bell.rung, 0, when_ns);
 }
 
 void drain_event_fd(struct asys_queue *q)
@@ -69,8 +69,8 @@ void drain_event_fd(struct asys_queue *q)
 	if (raw_call(SYS_read, (uint64_t)(int64_t)q->host.event_fd, ptr_word(&count), sizeof(count),
 		     0) != sizeof(count))
 		count = 0;
-	bell_drained(&q->bell, count);
-	q->stats.traps++;
+	bell_drained(&q->host.bell, count);
+	q->host.stats.traps++;
 }
 
 /* Arms the bell, looks once more, sleeps. The lock is let go while it sleeps. */
@@ -80,7 +80,7 @@ static int sleep_armed(struct asys_queue *q, uint32_t kinds, uint32_t need, uint
 	int err = 0;
 
 	/* Nothing to wait with (the limit of descriptors): look again and again, not too often. */
-	if (by_epoll && UNHEARD(host_epoll(q)) < 0) {
+	if (by_epoll && UNHEARD(host_epoll(&q->host)) < 0) {
 		by_epoll = false;
 		kinds = LISTEN_THREADS;
 		need = 1;
@@ -88,30 +88,32 @@ static int sleep_armed(struct asys_queue *q, uint32_t kinds, uint32_t need, uint
 			when_ns = clock_now() + SHORT_NAP_NS;
 	}
 	if (kinds & LISTEN_URING)
-		uring_listen(q);
-	bell_arm(&q->bell, (int32_t)need, by_epoll ? q->host.event_fd : -1);
+		uring_listen(&q->host);
+	bell_arm(&q->host.bell, (int32_t)need, by_epoll ? q->host.event_fd : -1);
 	/* Results behind a place that is reserved and not yet published were not counted by the bell, and
 	 * cannot be taken: then every end counts. */
-	if (need > 1 && threads_may_have_result(q)) {
-		if (bell_disarm(&q->bell))
+	if (need > 1 && threads_may_have_result(&q->host)) {
+		if (bell_disarm(&q->host.bell))
 			drain_event_fd(q);
-		bell_arm(&q->bell, 1, by_epoll ? q->host.event_fd : -1);
+		bell_arm(&q->host.bell, 1, by_epoll ? q->host.event_fd : -1);
 	}
-	if (!threads_have_result(q) && !((kinds & LISTEN_URING) && uring_has_news(q))) {
-		q->stats.sleeps++;
-		q->stats.traps++;
-		if (q->threads)
-			atomic_store_explicit(&q->threads->client_core, -1, memory_order_relaxed);
+	if (!threads_have_result(&q->host) &&
+	    !((kinds & LISTEN_URING) && uring_has_news(&q->host))) {
+		q->host.stats.sleeps++;
+		q->host.stats.traps++;
+		if (q->host.threads)
+			atomic_store_explicit(&q->host.threads->client_core, -1,
+					      memory_order_relaxed);
 		queue_unlock(q);
-		err = by_epoll ? ready_wait(q, when_ns) : sleep_futex(q, when_ns);
+		err = by_epoll ? ready_wait(&q->host, when_ns) : sleep_futex(q, when_ns);
 		queue_lock(q);
-		if (q->ready)
-			ready_poll(q);
+		if (q->host.ready)
+			ready_poll(&q->host);
 	}
-	if (bell_disarm(&q->bell))
+	if (bell_disarm(&q->host.bell))
 		drain_event_fd(q);
 	if (kinds & LISTEN_URING)
-		uring_listen_no_more(q);
+		uring_listen_no_more(&q->host);
 	return err == -EINTR ? err : 0;
 }
 
@@ -121,7 +123,7 @@ static int sleep_once(struct asys_queue *q, uint32_t kinds, uint32_t need, uint6
 	bool found = false;
 	int err;
 
-	if ((kinds & LISTEN_THREADS) && need <= SPIN_FEW && q->cores > 1 && q->spin_now) {
+	if ((kinds & LISTEN_THREADS) && need <= SPIN_FEW && q->host.cores > 1 && q->spin_now) {
 		queue_unlock(q);
 		found = spin(q);
 		queue_lock(q);
@@ -131,20 +133,20 @@ static int sleep_once(struct asys_queue *q, uint32_t kinds, uint32_t need, uint6
 		return 0;
 	if (kinds != LISTEN_URING || queue_shared(q))
 		return sleep_armed(q, kinds, need, when_ns);
-	err = uring_wait(q, when_ns);
+	err = uring_wait(&q->host, when_ns);
 	return err == -EINTR ? err : 0;
 }
 
 /* Threads may hang, and somebody has to look. */
 static bool has_risk(const struct asys_queue *q)
 {
-	return threads_to_watch(q) || threads_may_start_more(q);
+	return threads_to_watch(&q->host) || threads_may_start_more(&q->host);
 }
 
 bool sleeper_misses(const struct asys_queue *q)
 {
 	return (listen_kinds(q) & ~q->sleep_kinds) || (!q->sleep_risky && has_risk(q)) ||
-	       uring_is_refused(q);
+	       uring_is_refused(&q->host);
 }
 
 /* Wakes those that wait while another thread sleeps for all. */
@@ -187,27 +189,27 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 		return 0;
 	if (unlikely(q->rescue))
 		rescue_off(q); /* its signal must not end the sleep as one of the program's would */
-	if (unlikely(q->fd_wanted)) {
+	if (unlikely(q->host.fd_wanted)) {
 		user_wait_end(q); /* the bell and the ring's news are this sleeper's now */
 		user_signal(q);
 	}
 	kinds = listen_kinds(q);
-	if (kinds != LISTEN_THREADS || !threads_have_quick_only(q))
+	if (kinds != LISTEN_THREADS || !threads_have_quick_only(&q->host))
 		q->share.spoiled = true;
 	if (queue_shared(q) && q->somebody_sleeps)
 		return wait_for_sleeper(q, when_ns);
 	if (timers_next(q) < when_ns)
 		when_ns = timers_next(q);
 	risky = has_risk(q);
-	if (unlikely(risky) && clock_now() + threads_look_ns(q) < when_ns)
-		when_ns = clock_now() + threads_look_ns(q);
+	if (unlikely(risky) && clock_now() + threads_look_ns(&q->host) < when_ns)
+		when_ns = clock_now() + threads_look_ns(&q->host);
 	q->somebody_sleeps = true;
 	q->sleep_kinds = kinds;
 	q->sleep_risky = risky;
 	err = sleep_once(q, kinds, need, when_ns);
 	if (unlikely(risky)) {
-		threads_watch(q);
-		threads_start_more(q);
+		threads_watch(&q->host);
+		threads_start_more(&q->host);
 	}
 	q->somebody_sleeps = false;
 	if (queue_shared(q))
@@ -262,7 +264,7 @@ void let_others_in(struct asys_queue *q)
 bool poke_sleeper(struct asys_queue *q)
 {
 	q->pokes++;
-	return q->somebody_sleeps && bell_ring_now(&q->bell);
+	return q->somebody_sleeps && bell_ring_now(&q->host.bell);
 }
 
 void tell_others(struct asys_queue *q)

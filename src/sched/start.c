@@ -29,7 +29,7 @@ int hand_to(struct asys_queue *q, const struct engine *engine, int id, uint32_t 
 
 	slot->state = SLOT_HANDED;
 	slot->engine = (uint8_t)id;
-	err = engine->start(q, i);
+	err = engine->start(&q->host, i);
 	if (err)
 		slot->engine = ASYS_ENGINE_AUTO;
 	return err;
@@ -39,8 +39,8 @@ int hand_to(struct asys_queue *q, const struct engine *engine, int id, uint32_t 
  * none: beyond what a server has in motion, that counts more than a saved trap. */
 static bool ring_is_crowded(const struct asys_queue *q, const struct asys_call *call)
 {
-	return q->engine == ASYS_ENGINE_AUTO && q->uring &&
-	       engine_uring.outstanding(q) >= RING_CROWDED && ready_takes(call);
+	return q->host.engine == ASYS_ENGINE_AUTO && q->host.uring &&
+	       engine_uring.outstanding(&q->host) >= RING_CROWDED && ready_takes(call);
 }
 
 static bool cannot_block(const struct asys_call *call)
@@ -88,7 +88,7 @@ static int start_one(struct asys_queue *q, uint32_t i)
 		end(q, i, slot->result);
 		return 0;
 	}
-	if (route == ROUTE_URING && !q->uring_off && !slot->no_ring &&
+	if (route == ROUTE_URING && !q->host.uring_off && !slot->no_ring &&
 	    !ring_is_crowded(q, &slot->call)) {
 		err = hand_to(q, &engine_uring, ASYS_ENGINE_URING, i);
 		if (!err || err == -EAGAIN)
@@ -129,8 +129,8 @@ static bool wants_to_be_alone(const struct asys_call *call)
 static void run_context_call(struct asys_queue *q, uint32_t i)
 {
 	slot_at(q, i)->state = SLOT_RUNNING; /* the lock is let go meanwhile: nobody may end it */
-	if (q->uring && filter_call(&slot_at(q, i)->call))
-		uring_recall(q);
+	if (q->host.uring && filter_call(&slot_at(q, i)->call))
+		uring_recall(&q->host);
 	context_leave(q, wants_to_be_alone(&slot_at(q, i)->call));
 	context_changed(); /* X4: before and after */
 	run_here(q, i);
@@ -147,7 +147,7 @@ static uint32_t pop_home(struct asys_queue *q)
 		for (uint32_t i = list->head; i != NIL; i = slot_at(q, i)->next) {
 			if (slot_at(q, i)->owner != thread_number())
 				continue;
-			list_remove(list, q->pool.slots, i);
+			list_remove(list, q->host.pool.slots, i);
 			q->nlist[LIST_HOME]--;
 			return i;
 		}
@@ -208,8 +208,8 @@ void start_all(struct asys_queue *q)
 
 void flush_engines(struct asys_queue *q)
 {
-	if (q->uring)
-		engine_uring.flush(q);
-	if (q->threads)
-		engine_threads.flush(q);
+	if (q->host.uring)
+		engine_uring.flush(&q->host);
+	if (q->host.threads)
+		engine_threads.flush(&q->host);
 }

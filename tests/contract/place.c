@@ -5,7 +5,6 @@
  */
 /* before cmocka, which has a macro named fail */
 #include "engine/worker.h"
-#include "sched/queue.h"
 
 #include "support.h"
 
@@ -13,7 +12,7 @@
 #include <string.h>
 
 struct place {
-	struct asys_queue queue;
+	struct host host;
 	struct threads threads;
 	struct worker worker;
 	cpu_set_t allowed; /* as this program was started */
@@ -47,9 +46,9 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&place, 0, sizeof(place));
-	place.queue.threads = &place.threads;
-	place.queue.cores = 2;
-	place.worker.q = &place.queue;
+	place.host.threads = &place.threads;
+	place.host.cores = 2;
+	place.worker.host = &place.host;
 	return sched_getaffinity(0, sizeof(place.allowed), &place.allowed);
 }
 
@@ -124,7 +123,7 @@ static void test_nowhere_else(void **state)
 static void test_one_core(void **state)
 {
 	(void)state;
-	place.queue.cores = 1;
+	place.host.cores = 1;
 	atomic_store(&place.threads.client_core, start_on(first_core(&place.allowed)));
 	worker_leave_clients_core(&place.worker);
 	check_eq(place.worker.move_after, 0);

@@ -331,7 +331,7 @@ static void test_alone_is_alone(void **state)
 		asys_queue_close(q);
 		skip_because("nobody waits, so threads run all");
 	}
-	if (q->engine == ASYS_ENGINE_THREADS) {
+	if (q->host.engine == ASYS_ENGINE_THREADS) {
 		asys_queue_close(q);
 		skip_because("with threads forced, they run all");
 	}
