@@ -12,7 +12,7 @@
  *      blocking call would have completed are continued by the engine.
  *  E4  After ended() nothing touches memory that the call's arguments point to.
  *  E5  cancel() makes the end come soon: -ECANCELED, or the real result if that was faster.
- *  E6  outstanding() > 0 exactly while the engine has slots.
+ *  E6  host->outstanding[] counts the slots that the engine has. With none, only start and close are called.
  *  E7  Sleeping is the scheduler's (sched/sleep.c). An engine whose ends can arrive while the client
  *      sleeps says how: a descriptor in the queue's epoll set, or the queue's bell.
  */
@@ -27,18 +27,21 @@ struct engine {
 	const char *name;
 	/* Hands the call over. */
 	int (*start)(struct host *host, uint32_t i);
-	/* Makes the kernel or another thread see what start() collected; may be NULL. */
+	/* Makes the kernel or another thread see what start() and cancel() collected. */
 	void (*flush)(struct host *host);
 	/* Ends calls that are over; returns how many. Cheap when there are none. */
 	unsigned (*reap)(struct host *host);
 	void (*cancel)(struct host *host, uint32_t i);
-	uint32_t (*outstanding)(const struct host *host);
 	/* Frees the engine's state; nothing is outstanding. Also in a forked child, where it must not
 	 * touch what it shares with the parent (`child`). */
 	void (*close)(struct host *host, bool child);
 };
 
 extern const struct engine engine_threads, engine_ready, engine_uring;
+
+/* engine/engines.c: by enum asys_engine, from FIRST_ENGINE on; those before run no calls of their own. */
+extern const struct engine *const engines[ASYS_ENGINE_COUNT];
+#define FIRST_ENGINE ASYS_ENGINE_THREADS
 
 /*
  * engine/ready.c: can the call be attempted without blocking? With per-call means only (MSG_DONTWAIT,

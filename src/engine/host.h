@@ -48,6 +48,8 @@ struct host {
 	 * started now would run with them. */
 	bool (*may_start)(const struct host *host);
 
+	/* Calls that each engine has (E6 in engine.h), by enum asys_engine: an idle engine costs this look. */
+	uint32_t outstanding[ASYS_ENGINE_COUNT];
 	struct threads *threads; /* NULL until needed, as are the next two */
 	struct ready *ready;
 	struct uring *uring;

@@ -52,7 +52,6 @@ struct watch {
 struct ready {
 	struct watch *watch; /* by descriptor */
 	uint32_t room;
-	uint32_t outstanding;
 	bool stale; /* there may be entries of closed descriptors that are open elsewhere */
 	uint64_t polled_ns;
 };
@@ -61,11 +60,6 @@ struct ready {
 bool ready_takes(const struct asys_call *call)
 {
 	return ready_knows(call);
-}
-
-static uint32_t ready_outstanding(const struct host *host)
-{
-	return host->ready ? host->ready->outstanding : 0;
 }
 
 static int make_room(struct ready *r, uint32_t fd)
@@ -110,7 +104,7 @@ static void unlink_slot(struct host *host, uint32_t i)
 	struct watch *w = &host->ready->watch[(uint32_t)slot->call.arg[0]];
 
 	list_remove(&w->waiting[ready_way(&slot->call)], host->pool.slots, i);
-	host->ready->outstanding--;
+	host->outstanding[ASYS_ENGINE_READY]--;
 }
 
 static int control(struct host *host, int op, uint32_t fd)
@@ -232,7 +226,7 @@ static int start(struct host *host, uint32_t i)
 		return stop(host, i, err);
 	w = &host->ready->watch[fd];
 	list_push(&w->waiting[ready_way(&slot->call)], host->pool.slots, i);
-	host->ready->outstanding++;
+	host->outstanding[ASYS_ENGINE_READY]++;
 	err = arm(host, fd, i);
 	if (!err)
 		return 0;
@@ -298,7 +292,7 @@ static void attempt_all(struct host *host, uint32_t fd, enum ready_direction way
 			struct taken *taken)
 {
 	/* Those that come meanwhile have their turn later, so that others have theirs. */
-	uint32_t most = host->ready->outstanding, i;
+	uint32_t most = host->outstanding[ASYS_ENGINE_READY], i;
 
 	/* The table may move when an end starts something: look it up each time. */
 	while (most-- && (i = host->ready->watch[fd].waiting[way].head) != NIL) {
@@ -352,7 +346,7 @@ static unsigned take_event(struct host *host, uint32_t fd, uint32_t events)
 
 bool ready_listens(const struct host *host)
 {
-	return host->ready && (host->ready->outstanding || host->ready->stale);
+	return host->ready && (host->outstanding[ASYS_ENGINE_READY] || host->ready->stale);
 }
 
 unsigned ready_poll(struct host *host)
@@ -365,7 +359,7 @@ unsigned ready_poll(struct host *host)
 
 	if (!ready_listens(host))
 		return 0;
-	rounds = r->outstanding / EVENTS_AT_ONCE + 1;
+	rounds = host->outstanding[ASYS_ENGINE_READY] / EVENTS_AT_ONCE + 1;
 	do {
 		const uint64_t arg[6] = {
 			(uint64_t)host->epoll_fd, ptr_word(events), EVENTS_AT_ONCE, 0, 0, 8
@@ -390,11 +384,17 @@ static unsigned ready_reap(struct host *host)
 {
 	struct ready *r = host->ready;
 
-	if (!r || !r->outstanding)
+	if (!r || !host->outstanding[ASYS_ENGINE_READY])
 		return 0;
 	if (!host->fd_wanted && clock_now() - r->polled_ns < POLL_EVERY_NS)
 		return 0;
 	return ready_poll(host);
+}
+
+/* Nothing is collected. */
+static void ready_flush(struct host *host)
+{
+	(void)host;
 }
 
 static void ready_cancel(struct host *host, uint32_t i)
@@ -448,8 +448,8 @@ static void ready_close(struct host *host, bool child)
 const struct engine engine_ready = {
 	.name = "ready",
 	.start = start,
+	.flush = ready_flush,
 	.reap = ready_reap,
 	.cancel = ready_cancel,
-	.outstanding = ready_outstanding,
 	.close = ready_close,
 };

@@ -219,7 +219,7 @@ static bool push(struct host *host, uint32_t i, enum lane lane)
 		return false;
 	slot->state = SLOT_HANDED;
 	slot->engine = ASYS_ENGINE_THREADS;
-	t->outstanding++;
+	host->outstanding[ASYS_ENGINE_THREADS]++;
 	t->looks_in_vain = 0;
 	t->risky_out += chain_is_risky(slot);
 	if (lane == LANE_SLOW) {
@@ -303,9 +303,11 @@ static void flush(struct host *host)
 }
 
 /* A call has left the threads: by its result, withdrawn, or taken back. */
-static void over(struct threads *t, const struct slot *slot)
+static void over(struct host *host, const struct slot *slot)
 {
-	t->outstanding--;
+	struct threads *t = host->threads;
+
+	host->outstanding[ASYS_ENGINE_THREADS]--;
 	t->looks_in_vain = 0;
 	t->slow_out -= slot->lane == LANE_SLOW;
 	t->risky_out -= chain_is_risky(slot);
@@ -329,11 +331,11 @@ static unsigned reap_results(struct host *host)
 	uint32_t i, nr;
 	int64_t result;
 
-	if (!t || !t->outstanding)
+	if (!t || !host->outstanding[ASYS_ENGINE_THREADS])
 		return 0;
 	while (result_pop(&t->results, &i, &result)) {
 		result_prefetch(&t->results);
-		over(t, host_slot(host, i & ~RESULT_GIVEN_BACK));
+		over(host, host_slot(host, i & ~RESULT_GIVEN_BACK));
 		n++;
 		if (unlikely(i & RESULT_GIVEN_BACK)) {
 			threads_given_back(host, i & ~RESULT_GIVEN_BACK);
@@ -388,7 +390,7 @@ static void cancel(struct host *host, uint32_t i)
 	struct threads *t = host->threads;
 
 	if (work_withdraw(&t->lane[slot->lane][call_priority(&slot->call)], slot->aux, i)) {
-		over(t, slot);
+		over(host, slot);
 		slot->engine = ASYS_ENGINE_AUTO;
 		host->ended(host, i, -ECANCELED);
 		return;
@@ -489,7 +491,8 @@ bool threads_stuck(const struct host *host)
 {
 	const struct threads *t = host->threads;
 
-	return t && t->outstanding && !threads_live(host) && !(t->new_slow | t->new_quick) &&
+	return t && host->outstanding[ASYS_ENGINE_THREADS] && !threads_live(host) &&
+	       !(t->new_slow | t->new_quick) &&
 	       (threads_offered(host) || threads_queued(t, LANE_SLOW));
 }
 
@@ -500,18 +503,18 @@ unsigned threads_take_back(struct host *host, uint32_t *ret_slots, unsigned max)
 	unsigned n = 0;
 	bool any;
 
-	if (!t || !t->outstanding)
+	if (!t || !host->outstanding[ASYS_ENGINE_THREADS])
 		return 0;
 	for (unsigned k = 0; k < lanes * 3 && !n; k++)
 		n = work_take(&t->lane[k / 3][k % 3], ret_slots, max, t->sharers, &any);
 	for (unsigned k = 0; k < n; k++)
-		over(t, host_slot(host, ret_slots[k]));
+		over(host, host_slot(host, ret_slots[k]));
 	return n;
 }
 
 bool threads_have_quick_only(const struct host *host)
 {
-	return host->threads && host->threads->outstanding && !host->threads->slow_out;
+	return host->threads && host->outstanding[ASYS_ENGINE_THREADS] && !host->threads->slow_out;
 }
 
 uint32_t threads_offered(const struct host *host)
@@ -551,11 +554,6 @@ bool threads_have_result(const struct host *host)
 bool threads_may_have_result(const struct host *host)
 {
 	return host->threads && !result_none_reserved(&host->threads->results);
-}
-
-static uint32_t outstanding(const struct host *host)
-{
-	return host->threads ? host->threads->outstanding : 0;
 }
 
 /* After the generation was raised. A thread outside a call can claim no other any more: it leaves
@@ -659,6 +657,5 @@ const struct engine engine_threads = {
 	.flush = flush,
 	.reap = reap_results,
 	.cancel = cancel,
-	.outstanding = outstanding,
 	.close = close_threads,
 };

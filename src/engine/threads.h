@@ -115,9 +115,8 @@ struct threads {
 	_Atomic uint32_t cost_ns;
 	/* the client's own */
 	alignas(CACHE_PAIR) struct crew *crew; /* of the present generation */
-	uint32_t outstanding;
-	uint32_t slow_out;	      /* of these, slow ones */
-	uint32_t risky_out;	      /* chains with calls that may hang */
+	uint32_t slow_out;		       /* slow ones that are outstanding */
+	uint32_t risky_out;		       /* chains with calls that may hang */
 	bool unsent;		      /* there are workers with a signal that could not be sent */
 	uint64_t watched_ns;	      /* when they were looked at */
 	uint32_t looks_in_vain;	      /* since a call came or ended */

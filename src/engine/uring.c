@@ -35,7 +35,7 @@
 
 static void to_thread(struct host *host, uint32_t i)
 {
-	host->uring->outstanding--;
+	host->outstanding[ASYS_ENGINE_URING]--;
 	transfer_to_thread(host, i);
 }
 
@@ -48,7 +48,7 @@ void ring_without(struct host *host, uint32_t i)
 		to_thread(host, i);
 		return;
 	}
-	host->uring->outstanding--;
+	host->outstanding[ASYS_ENGINE_URING]--;
 	slot->aux = 0;
 	slot->engine = ASYS_ENGINE_AUTO;
 	slot->no_ring = 1;
@@ -263,7 +263,7 @@ bool ring_ends(struct host *host, uint32_t i, int64_t result)
 		}
 	}
 	slot->aux = 0;
-	host->uring->outstanding--;
+	host->outstanding[ASYS_ENGINE_URING]--;
 	host->ended(host, i, result);
 	return true;
 }
@@ -338,7 +338,7 @@ static void cancel(struct host *host, uint32_t i)
 	if (slot->aux & URING_PARKED) {
 		list_remove(&host->uring->parked, host->pool.slots, i);
 		host->uring->parked_count--;
-		host->uring->outstanding--;
+		host->outstanding[ASYS_ENGINE_URING]--;
 		host->ended(host, i, slot->result ? slot->result : -ECANCELED);
 		return;
 	}
@@ -408,6 +408,8 @@ static int start(struct host *host, uint32_t i)
 	if (host->uring_off || !uring_takes(slot->call.nr) || ring_ready(host))
 		return -EOPNOTSUPP;
 	u = host->uring;
+	if (!host->outstanding[ASYS_ENGINE_URING])
+		kinds_forget(&u->kinds); /* as flush does, which is not called then */
 	memset(&entry, 0, sizeof(entry));
 	prep = uring_prep(&entry, &slot->call, &u->kinds);
 	if (prep < 0)
@@ -433,7 +435,7 @@ static int start(struct host *host, uint32_t i)
 		slot->aux |= URING_FRESH;
 		u->fresh[u->fresh_count++] = i;
 	}
-	u->outstanding++;
+	host->outstanding[ASYS_ENGINE_URING]++;
 	return 0;
 }
 
@@ -463,7 +465,7 @@ static unsigned reap_ring(struct host *host)
 	struct uring *u = host->uring;
 	unsigned n;
 
-	if (!u || !u->outstanding)
+	if (!u || !host->outstanding[ASYS_ENGINE_URING])
 		return 0;
 	if (unlikely(u->refused))
 		return ring_apart(host);
@@ -485,11 +487,6 @@ static unsigned reap_ring(struct host *host)
 	return n;
 }
 
-static uint32_t uring_outstanding(const struct host *host)
-{
-	return host->uring ? host->uring->outstanding : 0;
-}
-
 /* What was started before the change is submitted now; the kernel runs it as who it now is. Where it lets
  * nobody in any more, nothing else might tell. */
 void uring_retire(struct host *host)
@@ -498,7 +495,7 @@ void uring_retire(struct host *host)
 
 	flush(host);
 	host->uring_off = true;
-	if (u->outstanding && !u->dead && !u->refused && !ring_is_foreign(u))
+	if (host->outstanding[ASYS_ENGINE_URING] && !u->dead && !u->refused && !ring_is_foreign(u))
 		ring_refuse(host, io_uring_get_events(&u->ring));
 }
 
@@ -513,15 +510,15 @@ void uring_recall(struct host *host)
 	if (u->dead || u->refused || ring_is_foreign(u))
 		return;
 	flush(host);
-	for (uint32_t i = 0; i < host->pool.fresh && u->outstanding; i++) {
+	for (uint32_t i = 0; i < host->pool.fresh && host->outstanding[ASYS_ENGINE_URING]; i++) {
 		struct slot *slot = host_slot(host, i);
 
 		if (slot_is_rings(slot))
 			ask_cancel(host, i, slot->aux & URING_CANCEL ? 0 : URING_RECALLED);
 	}
-	while (u->outstanding && !u->refused && clock_now() < until) {
+	while (host->outstanding[ASYS_ENGINE_URING] && !u->refused && clock_now() < until) {
 		ring_submit(host);
-		if (!ring_completions(host) && u->outstanding)
+		if (!ring_completions(host) && host->outstanding[ASYS_ENGINE_URING])
 			uring_wait(host, until);
 		if (u->owed || u->missed)
 			pay_owed(host);
@@ -532,7 +529,8 @@ void uring_thread_leaves(struct host *host)
 {
 	struct uring *u = host->uring;
 
-	if (!u->outstanding || u->dead || u->refused || u->sqpoll || ring_is_foreign(u))
+	if (!host->outstanding[ASYS_ENGINE_URING] || u->dead || u->refused || u->sqpoll ||
+	    ring_is_foreign(u))
 		return;
 	flush(host);
 	ring_cancel_all(u->ring.ring_fd, RECALL_NS);
@@ -541,7 +539,7 @@ void uring_thread_leaves(struct host *host)
 
 bool uring_is_refused(const struct host *host)
 {
-	return host->uring && host->uring->refused && host->uring->outstanding;
+	return host->uring && host->uring->refused && host->outstanding[ASYS_ENGINE_URING];
 }
 
 bool uring_takes(uint32_t nr)
@@ -558,7 +556,6 @@ const struct engine engine_uring = {
 	.flush = flush,
 	.reap = reap_ring,
 	.cancel = cancel,
-	.outstanding = uring_outstanding,
 	.close = ring_close,
 };
 #endif

@@ -87,7 +87,6 @@ struct owned;
 struct uring {
 	struct io_uring ring;
 	struct owned *owned; /* NULL: any thread may submit */
-	uint32_t outstanding;
 	uint32_t fresh_count, fresh_room;
 	uint32_t *fresh; /* slots that may wait, not looked at yet */
 	uint32_t owed;	 /* cancellations that found no room */
@@ -160,9 +159,9 @@ static inline bool slot_is_rings(const struct slot *slot)
 }
 
 /* Something is in it, besides what is to be started again. */
-static inline bool ring_holds(const struct uring *u)
+static inline bool ring_holds(const struct host *host)
 {
-	return u->outstanding != u->parked_count;
+	return host->outstanding[ASYS_ENGINE_URING] != host->uring->parked_count;
 }
 #endif
 

@@ -152,7 +152,7 @@ unsigned ring_apart(struct host *host)
 	bool known = hold(&r, &u->ring.cq);
 
 	drop_ring(host);
-	while (known && ring_holds(u)) {
+	while (known && ring_holds(host)) {
 		known = look(&r) && clock_now() < until;
 		if (known && !ring_take(host, &r.cq, &ended))
 			raw_call(SYS_nanosleep, ptr_word(&pause), 0, 0, 0);
@@ -161,7 +161,7 @@ unsigned ring_apart(struct host *host)
 	}
 	let_go(&r);
 	ring_sit_out();
-	if (ring_holds(u))
+	if (ring_holds(host))
 		n += give_up(host);
 	ring_unpark(host);
 	cancel_point_back(state);

@@ -34,12 +34,6 @@ static void cancel(struct host *host, uint32_t i)
 	(void)i;
 }
 
-static uint32_t uring_outstanding(const struct host *host)
-{
-	(void)host;
-	return 0;
-}
-
 static void close_ring(struct host *host, bool child)
 {
 	(void)host;
@@ -52,7 +46,6 @@ const struct engine engine_uring = {
 	.flush = flush,
 	.reap = reap_ring,
 	.cancel = cancel,
-	.outstanding = uring_outstanding,
 	.close = close_ring,
 };
 

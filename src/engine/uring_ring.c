@@ -354,7 +354,7 @@ static unsigned take_unsubmitted(struct host *host)
 			continue;
 		slot = host_slot(host, i);
 		if (slot->aux & URING_CANCEL) {
-			u->outstanding--;
+			host->outstanding[ASYS_ENGINE_URING]--;
 			host->ended(host, i, slot->result ? slot->result : -ECANCELED);
 			n++;
 		} else {
@@ -380,7 +380,7 @@ unsigned ring_take_over(struct host *host)
 
 	if (owned_is_gone(u->owned) && io_uring_sq_ready(&u->ring))
 		n += take_unsubmitted(host);
-	if (!ring_holds(u)) {
+	if (!ring_holds(host)) {
 		adopt(host);
 		if (!u->dead)
 			ring_submit(host);
@@ -405,7 +405,7 @@ int ring_ready(struct host *host)
 		return open_ring(host);
 	if (likely(!ring_is_foreign(u)))
 		return u->dead ? -EOPNOTSUPP : 0;
-	if (ring_holds(u))
+	if (ring_holds(host))
 		return -EOPNOTSUPP;
 	adopt(host);
 	return u->dead ? -EOPNOTSUPP : 0;
@@ -453,7 +453,7 @@ bool uring_has_news(const struct host *host)
 
 	if (unlikely(u->dead))
 		return false;
-	return (u->refused && u->outstanding) || ring_is_foreign(u) ||
+	return (u->refused && host->outstanding[ASYS_ENGINE_URING]) || ring_is_foreign(u) ||
 	       *u->ring.cq.khead != __atomic_load_n(u->ring.cq.ktail, __ATOMIC_ACQUIRE) ||
 	       (__atomic_load_n(u->ring.sq.kflags, __ATOMIC_RELAXED) &
 		(SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
@@ -468,7 +468,7 @@ static void renew_news(struct host *host)
 {
 	struct uring *u = host->uring;
 
-	u->nested = u->outstanding != 0;
+	u->nested = host->outstanding[ASYS_ENGINE_URING] != 0;
 	if (!u->owned || !u->nested || u->dead || ring_is_foreign(u))
 		return;
 	io_uring_unregister_eventfd(&u->ring);

@@ -95,7 +95,7 @@ static void run_all(struct asys_queue *q, const uint32_t *slots, uint32_t n)
 	uint32_t handed = 0, left = 0;
 
 	for (uint32_t k = 0; k < n; k++) {
-		if (unlikely(hand_to(q, &engine_uring, ASYS_ENGINE_URING, slots[k]))) {
+		if (unlikely(hand_to(q, ASYS_ENGINE_URING, slots[k]))) {
 			run_here(q, slots[k]);
 			continue;
 		}
@@ -104,7 +104,7 @@ static void run_all(struct asys_queue *q, const uint32_t *slots, uint32_t n)
 	}
 	q->tick += handed;
 	if (handed)
-		engine_uring.reap(&q->host);
+		engines[ASYS_ENGINE_URING]->reap(&q->host);
 	for (uint32_t k = 0; k < n; k++)
 		left += slot_at(q, slots[k])->state == SLOT_HANDED;
 	judge(q, handed == n && !left);

@@ -2,18 +2,6 @@
 /* Cancel, and deadlines. */
 #include "sched/sched.h"
 
-static const struct engine *engine_of_slot(const struct slot *slot)
-{
-	switch (slot->engine) {
-	case ASYS_ENGINE_THREADS:
-		return &engine_threads;
-	case ASYS_ENGINE_READY:
-		return &engine_ready;
-	default:
-		return &engine_uring;
-	}
-}
-
 void cancel_slot(struct asys_queue *q, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
@@ -37,7 +25,7 @@ void cancel_slot(struct asys_queue *q, uint32_t i)
 	case SLOT_HANDED:
 		/* From here on a thread may read the word: threads.c orders this with what it does. */
 		__atomic_fetch_or(&slot->call.flags, SLOT_CANCEL, __ATOMIC_SEQ_CST);
-		engine_of_slot(slot)->cancel(&q->host, i);
+		engines[slot->engine]->cancel(&q->host, i);
 		break;
 	case SLOT_HELD:
 		if (slot->timer)

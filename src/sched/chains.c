@@ -374,7 +374,7 @@ static bool leave_in_ring(struct asys_queue *q, struct instance *inst, uint32_t 
 	slot_at(q, i)->call.flags = inst->flags & ~(uint32_t)ASYS_CALL_QUIET;
 	slot_at(q, i)->call.user = ptr_word(inst);
 	inst->out++;
-	if (!hand_to(q, &engine_uring, ASYS_ENGINE_URING, i)) {
+	if (!hand_to(q, ASYS_ENGINE_URING, i)) {
 		q->host.done_ns += cost_of(&q->host.costs, call->nr);
 		return true;
 	}

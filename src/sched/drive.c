@@ -20,21 +20,20 @@ bool may_help(const struct asys_queue *q)
 
 uint32_t queue_outstanding(const struct asys_queue *q)
 {
-	return (q->host.threads ? q->host.threads->outstanding : 0) +
-	       (q->host.ready ? engine_ready.outstanding(&q->host) : 0) +
-	       (q->host.uring ? engine_uring.outstanding(&q->host) : 0);
+	uint32_t n = 0;
+
+	for (unsigned k = FIRST_ENGINE; k < ASYS_ENGINE_COUNT; k++)
+		n += q->host.outstanding[k];
+	return n;
 }
 
 unsigned reap(struct asys_queue *q)
 {
 	unsigned n = 0;
 
-	if (q->host.threads && q->host.threads->outstanding)
-		n += engine_threads.reap(&q->host);
-	if (q->host.uring && engine_uring.outstanding(&q->host))
-		n += engine_uring.reap(&q->host);
-	if (q->host.ready && engine_ready.outstanding(&q->host))
-		n += engine_ready.reap(&q->host);
+	for (unsigned k = FIRST_ENGINE; k < ASYS_ENGINE_COUNT; k++)
+		if (q->host.outstanding[k])
+			n += engines[k]->reap(&q->host);
 	if (unlikely(q->timers.count))
 		timers_run(q);
 	if (unlikely(threads_to_watch(&q->host)))
@@ -134,8 +133,8 @@ static void help_own(struct asys_queue *q, const struct goal *goal)
 		n = help_some(q, i, goal, most);
 		if (!n)
 			return;
-		if (unlikely(q->host.threads))
-			engine_threads.reap(&q->host);
+		if (unlikely(q->host.outstanding[ASYS_ENGINE_THREADS]))
+			engines[ASYS_ENGINE_THREADS]->reap(&q->host);
 		ran += n;
 		if (unlikely(ran >= LOOK_EVERY)) {
 			ran = 0;
@@ -244,7 +243,7 @@ static void run_alone(struct asys_queue *q)
 /* How many ends the sleeper can wait for at once without missing something it should do before. */
 static uint32_t ends_needed(const struct asys_queue *q, const struct goal *goal)
 {
-	uint32_t by_threads = q->host.threads ? q->host.threads->outstanding : 0, need = 1;
+	uint32_t by_threads = q->host.outstanding[ASYS_ENGINE_THREADS], need = 1;
 
 	if (q->nwaiting || queue_shared(q) || q->nlist[LIST_START] || goal->slot != NIL ||
 	    q->host.fd_wanted)

@@ -124,7 +124,7 @@ void user_wait_begin(struct asys_queue *q)
 
 void user_wait_end(struct asys_queue *q)
 {
-	if (unlikely(ready_listens(&q->host) && !engine_ready.outstanding(&q->host)))
+	if (unlikely(ready_listens(&q->host) && !q->host.outstanding[ASYS_ENGINE_READY]))
 		ready_poll(
 			&q->host); /* nobody else takes what would make the descriptor poll for ever */
 	if (!q->user_armed)

@@ -209,11 +209,8 @@ static void free_queue(struct asys_queue *q, bool child)
 {
 	int state = cancel_point_off();
 
-	engine_threads.close(&q->host, child);
-	if (q->host.uring)
-		engine_uring.close(&q->host, child);
-	if (q->host.ready)
-		engine_ready.close(&q->host, child);
+	for (unsigned k = FIRST_ENGINE; k < ASYS_ENGINE_COUNT; k++)
+		engines[k]->close(&q->host, child);
 	/* In a child the numbers may be others': fork copies descriptors before it copies memory, and a thread
 	 * of the parent may have made one in between. They are closed by exec or exit. */
 	if (!child) {

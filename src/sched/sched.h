@@ -140,8 +140,8 @@ static inline bool context_check(struct asys_queue *q)
 /* start.c */
 void start_all(struct asys_queue *q); /* what is ready and not quick goes where it belongs */
 void flush_engines(struct asys_queue *q);
-/* To engine `id`: 0, or what its start() says. */
-int hand_to(struct asys_queue *q, const struct engine *engine, int id, uint32_t i);
+/* To one of `engines`: 0, or what its start() says. */
+int hand_to(struct asys_queue *q, int engine, uint32_t i);
 void unpop(struct asys_queue *q, uint32_t i, unsigned list); /* back to where it was taken from */
 
 /* share.c: quick calls, see share.h */

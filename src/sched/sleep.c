@@ -29,11 +29,11 @@ static uint32_t listen_kinds(const struct asys_queue *q)
 {
 	uint32_t kinds = 0;
 
-	if (q->host.threads && q->host.threads->outstanding)
+	if (q->host.outstanding[ASYS_ENGINE_THREADS])
 		kinds |= LISTEN_THREADS;
-	if (q->host.ready && engine_ready.outstanding(&q->host))
+	if (q->host.outstanding[ASYS_ENGINE_READY])
 		kinds |= LISTEN_READY;
-	if (q->host.uring && engine_uring.outstanding(&q->host))
+	if (q->host.outstanding[ASYS_ENGINE_URING])
 		kinds |= LISTEN_URING;
 	return kinds;
 }

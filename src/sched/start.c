@@ -22,14 +22,14 @@ void unpop(struct asys_queue *q, uint32_t i, unsigned list)
 	q->nlist[list]++;
 }
 
-int hand_to(struct asys_queue *q, const struct engine *engine, int id, uint32_t i)
+int hand_to(struct asys_queue *q, int engine, uint32_t i)
 {
 	struct slot *slot = slot_at(q, i);
 	int err;
 
 	slot->state = SLOT_HANDED;
-	slot->engine = (uint8_t)id;
-	err = engine->start(&q->host, i);
+	slot->engine = (uint8_t)engine;
+	err = engines[engine]->start(&q->host, i);
 	if (err)
 		slot->engine = ASYS_ENGINE_AUTO;
 	return err;
@@ -39,8 +39,8 @@ int hand_to(struct asys_queue *q, const struct engine *engine, int id, uint32_t 
  * none: beyond what a server has in motion, that counts more than a saved trap. */
 static bool ring_is_crowded(const struct asys_queue *q, const struct asys_call *call)
 {
-	return q->host.engine == ASYS_ENGINE_AUTO && q->host.uring &&
-	       engine_uring.outstanding(&q->host) >= RING_CROWDED && ready_takes(call);
+	return q->host.engine == ASYS_ENGINE_AUTO &&
+	       q->host.outstanding[ASYS_ENGINE_URING] >= RING_CROWDED && ready_takes(call);
 }
 
 static bool cannot_block(const struct asys_call *call)
@@ -67,7 +67,7 @@ static int start_without_thread(struct asys_queue *q, uint32_t i)
 		return 0;
 	}
 	if (slot->given != GIVEN_REST && ready_takes(&slot->call))
-		err = hand_to(q, &engine_ready, ASYS_ENGINE_READY, i);
+		err = hand_to(q, ASYS_ENGINE_READY, i);
 	if (err == -ENOTBLK) /* a file on disk after all */
 		run_here(q, i);
 	else if (err)
@@ -90,12 +90,12 @@ static int start_one(struct asys_queue *q, uint32_t i)
 	}
 	if (route == ROUTE_URING && !q->host.uring_off && !slot->no_ring &&
 	    !ring_is_crowded(q, &slot->call)) {
-		err = hand_to(q, &engine_uring, ASYS_ENGINE_URING, i);
+		err = hand_to(q, ASYS_ENGINE_URING, i);
 		if (!err || err == -EAGAIN)
 			return err;
 	}
 	if (route == ROUTE_READY || (route == ROUTE_URING && ready_takes(&slot->call))) {
-		err = hand_to(q, &engine_ready, ASYS_ENGINE_READY, i);
+		err = hand_to(q, ASYS_ENGINE_READY, i);
 		if (!err || err == -EAGAIN)
 			return err;
 		/* A file on disk after all: as quick as others of its kind. */
@@ -111,7 +111,7 @@ static int start_one(struct asys_queue *q, uint32_t i)
 		slot->lane = LANE_QUICK;
 	else
 		slot->lane = LANE_SLOW;
-	err = hand_to(q, &engine_threads, ASYS_ENGINE_THREADS, i);
+	err = hand_to(q, ASYS_ENGINE_THREADS, i);
 	return err && err != -EAGAIN ? start_without_thread(q, i) : err;
 }
 
@@ -208,8 +208,7 @@ void start_all(struct asys_queue *q)
 
 void flush_engines(struct asys_queue *q)
 {
-	if (q->host.uring)
-		engine_uring.flush(&q->host);
-	if (q->host.threads)
-		engine_threads.flush(&q->host);
+	for (unsigned k = FIRST_ENGINE; k < ASYS_ENGINE_COUNT; k++)
+		if (q->host.outstanding[k])
+			engines[k]->flush(&q->host);
 }
