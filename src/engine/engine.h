@@ -23,6 +23,7 @@
 #include <asys/queue.h>
 #include <asys/table.h>
 
+/* The first five are every engine's; the others are NULL where there is nothing to do. */
 struct engine {
 	const char *name;
 	/* Hands the call over. */
@@ -35,6 +36,40 @@ struct engine {
 	/* Frees the engine's state; nothing is outstanding. Also in a forked child, where it must not
 	 * touch what it shares with the parent (`child`). */
 	void (*close)(struct host *host, bool child);
+
+	/*
+	 * Sleep (E7). Who is to sleep calls listen, then has_news, and sleeps if that is false: what ends from listen
+	 * on wakes him, by the epoll set or by the bell, until listen_no_more.
+	 */
+	bool by_epoll; /* its ends wake who sleeps in the epoll set; else the bell rings for them */
+	/* Puts what it waits for into the set, which exists. 0, or -errno with message. */
+	int (*watch)(struct host *host);
+	void (*listen)(struct host *host);
+	bool (*has_news)(const struct host *host); /* there are ends to reap */
+	/* No end will come by itself any more: the next reap ends what the engine has. */
+	bool (*broken)(const struct host *host);
+	/* Perhaps there are, or will be, ends that a bell armed for several has not counted. */
+	bool (*may_have_news)(const struct host *host);
+	void (*listen_no_more)(struct host *host);
+	/* Somebody has slept in the epoll set, or polled it: takes what would make it poll for ever. */
+	unsigned (*woken)(struct host *host);
+	/* Sleeps for this engine alone, if no other one has calls: until an end or when_ns; 0, -EINTR or -ETIME.
+	 * Without the lock. */
+	int (*wait)(struct host *host, uint64_t when_ns);
+
+	/*
+	 * Rights, see sched/context.c. retire: nothing is started any more with the rights that were there when
+	 * the engine was opened; what has been handed over is submitted now. renew: and from now on with the calling
+	 * thread's.
+	 */
+	void (*retire)(struct host *host);
+	void (*renew)(struct host *host);
+	/* After it: the process has no threads of this engine any more, if these can leave within some time. */
+	void (*see_off)(struct host *host);
+	/* Before a change that may forbid the engine its ways: what is in flight is called back, for other engines. */
+	void (*recall)(struct host *host);
+	/* This thread is about to exit: calls that its exit would end, or wait for, are called back. */
+	void (*thread_leaves)(struct host *host);
 };
 
 extern const struct engine engine_threads, engine_ready, engine_uring;
@@ -42,6 +77,27 @@ extern const struct engine engine_threads, engine_ready, engine_uring;
 /* engine/engines.c: by enum asys_engine, from FIRST_ENGINE on; those before run no calls of their own. */
 extern const struct engine *const engines[ASYS_ENGINE_COUNT];
 #define FIRST_ENGINE ASYS_ENGINE_THREADS
+/* The same for all of them; `kinds` are bits, 1 << enum asys_engine. */
+#define ALL_ENGINES UINT32_MAX
+uint32_t engines_busy(const struct host *host); /* which have calls: kinds */
+void engines_flush(struct host *host);
+unsigned engines_reap(struct host *host);
+uint32_t engines_by_epoll(uint32_t kinds); /* of these */
+int engines_watch(struct host *host);	   /* 0, or the first error */
+void engines_listen(struct host *host, uint32_t kinds);
+bool engines_have_news(const struct host *host, uint32_t kinds);
+bool engines_broken(const struct host *host);
+bool engines_may_have_news(const struct host *host, uint32_t kinds);
+void engines_listen_no_more(struct host *host, uint32_t kinds);
+/* The only one of `kinds`, if it can wait for its calls itself; else NULL. */
+const struct engine *engines_wait_alone(uint32_t kinds);
+void engines_woken(struct host *host, uint32_t kinds);
+void engines_retire(struct host *host);
+void engines_renew(struct host *host);
+void engines_see_off(struct host *host);
+void engines_recall(struct host *host);
+void engines_thread_leaves(struct host *host);
+void engines_close(struct host *host, bool child);
 
 /*
  * engine/ready.c: can the call be attempted without blocking? With per-call means only (MSG_DONTWAIT,
@@ -53,24 +109,6 @@ bool ready_takes(const struct asys_call *call);
 /* engine/uring.c */
 bool uring_takes(uint32_t nr);	  /* this kernel has an opcode for the call */
 bool uring_is_async(uint32_t nr); /* ... and serves it without a kernel thread (read and write) */
-/* Waits in the kernel for at least one end, until when_ns; 0, -EINTR, -ETIME. Without the lock. */
-int uring_wait(struct host *host, uint64_t when_ns);
-/* No SQE may be taken from now on (the sender's context changed); what is in flight ends. */
-void uring_retire(struct host *host);
-/* This thread is about to exit, and the kernel's workers for what it has submitted with it: calls are called back, to
- * be started again by others. An exit that finds them blocked can wait for them for ever. */
-void uring_thread_leaves(struct host *host);
-/* As uring_retire, before a change that may forbid io_uring: what is in flight is called back, for other engines. */
-void uring_recall(struct host *host);
-/* For sleeping in epoll: puts the ring's news into host->epoll_fd (0 or -errno with message); makes it
- * tell from now on; and no more, forgetting what it told. uring_has_news: there are ends to reap. */
-int uring_watch(struct host *host);
-void uring_listen(struct host *host);
-void uring_listen_no_more(struct host *host);
-bool uring_has_news(const struct host *host);
-/* Nobody may enter the ring any more, and the next reap ends what is in it. */
-bool uring_is_refused(const struct host *host);
-
 /* engine/fault.c: decides the fate of a call that is about to start. */
 int fault_open(struct fault **ret_fault, const char *spec); /* -EINVAL with message */
 void fault_close(struct fault *fault);

@@ -67,14 +67,15 @@ struct host {
 	 * - 1), and what the ready engine waits for. -1 until needed. */
 	int epoll_fd;
 	int event_fd;
-	uint32_t context_epoch; /* raised when rights or namespaces change: context.c */
-	uint32_t ring_rest;	/* calls that still go by until a ring is tried again */
-	uint32_t ring_pause;	/* how many they were the last time */
-	bool uring_off;		/* refused, or retired after a change of context */
-	bool ring_watched;	/* the ring is in the epoll set */
-	bool fd_wanted;		/* asys_queue_fd was asked for */
-	uint8_t engine;		/* as asked for */
-	struct bell bell;	/* rung by other threads when an end was published */
+	_Atomic int32_t client_core; /* where it was when it last woke a thread; -1: it sleeps */
+	uint32_t context_epoch;	     /* raised when rights or namespaces change: context.c */
+	uint32_t ring_rest;	     /* calls that still go by until a ring is tried again */
+	uint32_t ring_pause;	     /* how many they were the last time */
+	bool uring_off;		     /* refused, or retired after a change of context */
+	bool ring_watched;	     /* the ring is in the epoll set */
+	bool fd_wanted;		     /* asys_queue_fd was asked for */
+	uint8_t engine;		     /* as asked for */
+	struct bell bell;	     /* rung by other threads when an end was published */
 
 	struct asys_stats stats;
 	struct costs costs;
@@ -105,5 +106,8 @@ static inline bool cost_in_doubt(const struct host *host, uint32_t nr)
 
 /* The set, made on first use. 0 or -errno with message. */
 int host_epoll(struct host *host);
+/* Sleeps until something in the set is ready, or when_ns (CLOCK_MONOTONIC; UINT64_MAX: no limit) has passed. 0, -EINTR
+ * or -ETIME. Takes nothing. Without the lock. */
+int host_wait(struct host *host, uint64_t when_ns);
 
 #endif

@@ -38,7 +38,6 @@
 #define EVENTS_AT_ONCE 64
 /* Between two looks at epoll by reap(): a wake-up costs more than this. */
 #define POLL_EVERY_NS 20000u
-#define NAP_NS 1000000u
 #define FD_LIMIT (1u << 26)
 
 struct watch {
@@ -344,12 +343,14 @@ static unsigned take_event(struct host *host, uint32_t fd, uint32_t events)
 	return taken.ended;
 }
 
-bool ready_listens(const struct host *host)
+/* The epoll set may have events, also when nothing is outstanding. */
+static bool listens(const struct host *host)
 {
 	return host->ready && (host->outstanding[ASYS_ENGINE_READY] || host->ready->stale);
 }
 
-unsigned ready_poll(struct host *host)
+/* Asks epoll once, now, without the restraint of ready_reap; returns how many ended. */
+static unsigned ready_poll(struct host *host)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	struct ready *r = host->ready;
@@ -357,7 +358,7 @@ unsigned ready_poll(struct host *host)
 	uint32_t rounds;
 	int got;
 
-	if (!ready_listens(host))
+	if (!listens(host))
 		return 0;
 	rounds = host->outstanding[ASYS_ENGINE_READY] / EVENTS_AT_ONCE + 1;
 	do {
@@ -406,35 +407,6 @@ static void ready_cancel(struct host *host, uint32_t i)
 	host->ended(host, i, done ? done : -ECANCELED);
 }
 
-static uint64_t nap_from(uint64_t when_ns)
-{
-	uint64_t now = clock_now(), left = when_ns > now ? when_ns - now : 0;
-
-	return left < NAP_NS ? left : NAP_NS;
-}
-
-int ready_wait(struct host *host, uint64_t when_ns)
-{
-	struct pollfd pfd = { .fd = host->epoll_fd, .events = POLLIN };
-	struct timespec left;
-	uint64_t arg[6] = { ptr_word(&pfd), 1, 0, 0, 0, 0 };
-	int64_t got;
-
-	if (when_ns != UINT64_MAX) {
-		uint64_t now = clock_now();
-
-		left = clock_timespec(when_ns > now ? when_ns - now : 0);
-		arg[2] = ptr_word(&left);
-	}
-	got = raw_syscall(SYS_ppoll, arg);
-	/* At a limit of no descriptors at all, poll takes none either. */
-	if (unlikely(got == -EINVAL)) {
-		left = clock_timespec(nap_from(when_ns));
-		got = raw_call(SYS_ppoll, 0, 0, ptr_word(&left), 0);
-	}
-	return got > 0 ? 0 : got == 0 ? -ETIME : (int)got;
-}
-
 static void ready_close(struct host *host, bool child)
 {
 	(void)child; /* the epoll set is the queue's */
@@ -451,5 +423,7 @@ const struct engine engine_ready = {
 	.flush = ready_flush,
 	.reap = ready_reap,
 	.cancel = ready_cancel,
+	.by_epoll = true,
+	.woken = ready_poll,
 	.close = ready_close,
 };

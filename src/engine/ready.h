@@ -8,20 +8,6 @@
 
 #include "engine/engine.h"
 
-/*
- * Sleeps until a descriptor in the queue's epoll set is ready, including its event_fd and ring, or
- * when_ns (CLOCK_MONOTONIC; UINT64_MAX: no limit) has passed. 0, -EINTR or -ETIME. Takes no event:
- * ready_poll does. Without the lock.
- */
-int ready_wait(struct host *host, uint64_t when_ns);
-
-/* Asks epoll once, now, and ends what is ready; returns how many ended. What engine_ready.reap does,
- * but without reap's restraint. */
-unsigned ready_poll(struct host *host);
-
-/* The epoll set may have events for ready_poll to take, also when nothing is outstanding. */
-bool ready_listens(const struct host *host);
-
 /* ready_try.c */
 enum ready_direction { READY_IN, READY_OUT };
 

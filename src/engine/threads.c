@@ -256,7 +256,7 @@ void threads_flush(struct host *host, bool wake)
 
 	if (!t || !(t->new_slow | t->new_quick))
 		return;
-	atomic_store_explicit(&t->client_core, sched_getcpu(), memory_order_relaxed);
+	atomic_store_explicit(&host->client_core, sched_getcpu(), memory_order_relaxed);
 	atomic_fetch_add_explicit(&t->pushes, 1, memory_order_seq_cst);
 	full_fence(); /* T1 */
 	host->stats.batches++;
@@ -546,12 +546,13 @@ bool threads_awake(const struct host *host)
 	return host->threads && quick_threads(host->threads) >= host->threads->spinners;
 }
 
-bool threads_have_result(const struct host *host)
+static bool has_result(const struct host *host)
 {
 	return host->threads && result_ready(&host->threads->results);
 }
 
-bool threads_may_have_result(const struct host *host)
+/* ... or will have one that may be published already, behind one that is not. */
+static bool may_have_result(const struct host *host)
 {
 	return host->threads && !result_none_reserved(&host->threads->results);
 }
@@ -570,7 +571,7 @@ static void leave_behind(struct threads *t, struct worker *w)
 		join(t, w);
 }
 
-void threads_renew(struct host *host)
+static void renew(struct host *host)
 {
 	struct threads *t = host->threads;
 	struct crew *crew;
@@ -597,7 +598,7 @@ void threads_renew(struct host *host)
 
 /* One that has published its result, or is between two steps of a sending, is still there; one in a call may be so
  * for ever. */
-void threads_see_off(struct host *host)
+static void see_off(struct host *host)
 {
 	const struct timespec pause = { 0, SEE_OFF_PAUSE_NS };
 	uint64_t until = clock_now() + SEE_OFF_NS;
@@ -620,7 +621,7 @@ static void join_all(struct host *host)
 {
 	struct threads *t = host->threads;
 
-	threads_renew(host);
+	renew(host);
 	for (uint32_t k = 0; k < WORKERS_FOR(t->max); k++) {
 		struct worker *w = &t->workers[k];
 
@@ -657,5 +658,9 @@ const struct engine engine_threads = {
 	.flush = flush,
 	.reap = reap_results,
 	.cancel = cancel,
+	.has_news = has_result,
+	.may_have_news = may_have_result,
+	.renew = renew,
+	.see_off = see_off,
 	.close = close_threads,
 };

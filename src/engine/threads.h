@@ -33,7 +33,7 @@
  *  T6  No lane keeps a thread from the others: a thread that has run OVERTAKES_MOST batches of quick calls looks
  *      at the slow lanes first, a new one at once, and wakes another for the quick calls it leaves there; of
  *      the slow lanes it looks at each first every other time.
- *  T4  After threads_renew returns, or once rights_epoch was raised, no thread that started before starts
+ *  T4  After renew returns, or once rights_epoch was raised, no thread that started before starts
  *      another call: what it has taken already it gives back.
  */
 #ifndef ENGINE_THREADS_H
@@ -108,8 +108,7 @@ struct threads {
 	/* written by the client */
 	alignas(CACHE_PAIR) _Atomic uint32_t pushes; /* futex */
 	_Atomic uint32_t generation;
-	_Atomic int32_t client_core; /* where it made the last push; -1: it sleeps */
-	_Atomic bool scarce;	     /* a thread could not be started when one was wanted last */
+	_Atomic bool scarce; /* a thread could not be started when one was wanted last */
 	/* written by threads */
 	alignas(CACHE_PAIR) _Atomic uint32_t cost_nr; /* last measured call number + 1, and ... */
 	_Atomic uint32_t cost_ns;
@@ -154,16 +153,10 @@ uint32_t threads_offered(const struct host *host);
 bool threads_may_start_more(const struct host *host);
 /* As many threads as there are free cores for look for, or run, quick calls right now. */
 bool threads_awake(const struct host *host);
-bool threads_have_result(const struct host *host);
-/* ... or will have one that may be published already, behind one that is not. */
-bool threads_may_have_result(const struct host *host);
 /* In one lane, of any priority. */
 uint32_t threads_queued(const struct threads *t, enum lane lane);
 bool threads_live(const struct host *host);
 bool threads_stuck(const struct host *host); /* calls wait for threads that cannot be had */
-void threads_renew(struct host *host);
-/* After it: waits a little for those that are about to leave, and until the process has none of them any more. */
-void threads_see_off(struct host *host);
 /* Interrupts what has hung in a chain since the last look, UNHANG_NS ago or more: the client gives that call
  * a thread of its own. Also what was asked to end and could not be told. To be called while threads_to_watch,
  * by every driver. */

@@ -489,25 +489,27 @@ static unsigned reap_ring(struct host *host)
 
 /* What was started before the change is submitted now; the kernel runs it as who it now is. Where it lets
  * nobody in any more, nothing else might tell. */
-void uring_retire(struct host *host)
+static void retire(struct host *host)
 {
 	struct uring *u = host->uring;
 
-	flush(host);
 	host->uring_off = true;
+	if (!u)
+		return;
+	flush(host);
 	if (host->outstanding[ASYS_ENGINE_URING] && !u->dead && !u->refused && !ring_is_foreign(u))
 		ring_refuse(host, io_uring_get_events(&u->ring));
 }
 
 #define RECALL_NS 1000000000u /* for what the kernel cannot interrupt */
 
-void uring_recall(struct host *host)
+static void recall(struct host *host)
 {
 	uint64_t until = clock_now() + RECALL_NS;
 	struct uring *u = host->uring;
 
 	host->uring_off = true;
-	if (u->dead || u->refused || ring_is_foreign(u))
+	if (!u || u->dead || u->refused || ring_is_foreign(u))
 		return;
 	flush(host);
 	for (uint32_t i = 0; i < host->pool.fresh && host->outstanding[ASYS_ENGINE_URING]; i++) {
@@ -519,13 +521,13 @@ void uring_recall(struct host *host)
 	while (host->outstanding[ASYS_ENGINE_URING] && !u->refused && clock_now() < until) {
 		ring_submit(host);
 		if (!ring_completions(host) && host->outstanding[ASYS_ENGINE_URING])
-			uring_wait(host, until);
+			ring_wait(host, until);
 		if (u->owed || u->missed)
 			pay_owed(host);
 	}
 }
 
-void uring_thread_leaves(struct host *host)
+static void thread_leaves(struct host *host)
 {
 	struct uring *u = host->uring;
 
@@ -537,7 +539,8 @@ void uring_thread_leaves(struct host *host)
 	host->stats.traps++;
 }
 
-bool uring_is_refused(const struct host *host)
+/* Nobody may enter the ring any more. */
+static bool is_refused(const struct host *host)
 {
 	return host->uring && host->uring->refused && host->outstanding[ASYS_ENGINE_URING];
 }
@@ -556,6 +559,16 @@ const struct engine engine_uring = {
 	.flush = flush,
 	.reap = reap_ring,
 	.cancel = cancel,
+	.by_epoll = true,
+	.watch = ring_watch,
+	.listen = ring_listen,
+	.has_news = ring_has_news,
+	.broken = is_refused,
+	.listen_no_more = ring_listen_no_more,
+	.wait = ring_wait,
+	.retire = retire,
+	.recall = recall,
+	.thread_leaves = thread_leaves,
 	.close = ring_close,
 };
 #endif

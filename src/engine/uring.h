@@ -24,7 +24,7 @@
 #define PREP_SIGPIPE (1 << 5) /* the signal that goes with -EPIPE does not reach a thread of ours */
 #define PREP_ECANCELED (1 << 6) /* the call itself may return -ECANCELED (timerfd) */
 #define PREP_OWN_WAY (1 << 7)	/* a file that may have ways of its own: uring_look.c */
-#define PREP_NESTED (1 << 8)	/* an eventfd may wake it: uring_listen */
+#define PREP_NESTED (1 << 8)	/* an eventfd may wake it: ring_listen */
 /* uring.c's own */
 #define URING_IN_RING (1u << 16)
 #define URING_FRESH (1u << 17)	/* not yet checked for O_NONBLOCK and time-outs */
@@ -128,6 +128,12 @@ unsigned ring_take_over(struct host *host); /* brings on the ends of a foreign r
 void ring_unpark(struct host *host);
 void ring_refuse(struct host *host, int err); /* what a system call on the ring has said */
 void ring_close(struct host *host, bool child);
+/* What engine.h says of sleep. */
+int ring_watch(struct host *host);
+void ring_listen(struct host *host);
+bool ring_has_news(const struct host *host);
+void ring_listen_no_more(struct host *host);
+int ring_wait(struct host *host, uint64_t when_ns);
 
 /* uring_aside.c: closes the ring so that this thread is not disturbed by what the kernel does then. */
 void ring_lay_aside(struct uring *u);

@@ -132,7 +132,7 @@ static int make_ring(struct host *host, struct uring *u)
 	owned_set(u->owned, u->ring.ring_fd, u->ring.sq.kflags);
 	host->ring_watched = false;
 	/* A loop that polls would never hear of this ring without a descriptor for its news. */
-	if (host->epoll_fd >= 0 && UNHEARD(host_epoll(host)) < 0 && host->fd_wanted) {
+	if (host->epoll_fd >= 0 && UNHEARD(ring_watch(host)) < 0 && host->fd_wanted) {
 		owned_free(u->owned);
 		u->owned = NULL;
 		ring_lay_aside(u);
@@ -415,14 +415,14 @@ int ring_ready(struct host *host)
  * News of the ring for who sleeps in epoll. Not the ring's own descriptor: with DEFER_TASKRUN a set
  * that holds it can stay silent though work waits. The eventfd is written only while somebody listens.
  */
-int uring_watch(struct host *host)
+int ring_watch(struct host *host)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = UINT64_MAX - 1 };
 	struct uring *u = host->uring;
 	int err;
 
-	/* uring_has_news keeps who comes after its owner from sleeping. */
-	if (ring_is_foreign(u) || u->dead || u->refused)
+	/* ring_has_news keeps who comes after its owner from sleeping. */
+	if (!u || host->ring_watched || ring_is_foreign(u) || u->dead || u->refused)
 		return 0;
 	if (u->news_fd < 0)
 		u->news_fd = fd_above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -433,7 +433,7 @@ int uring_watch(struct host *host)
 	if (!err)
 		err = io_uring_cq_eventfd_toggle(&u->ring, false);
 	if (uring_is_final(err)) {
-		/* uring_has_news keeps everybody from sleeping until it was taken apart. */
+		/* ring_has_news keeps everybody from sleeping until it was taken apart. */
 		ring_refuse(host, err);
 		host->ring_watched = true;
 		return 0;
@@ -447,11 +447,11 @@ int uring_watch(struct host *host)
 	return 0;
 }
 
-bool uring_has_news(const struct host *host)
+bool ring_has_news(const struct host *host)
 {
 	const struct uring *u = host->uring;
 
-	if (unlikely(u->dead))
+	if (!u || unlikely(u->dead))
 		return false;
 	return (u->refused && host->outstanding[ASYS_ENGINE_URING]) || ring_is_foreign(u) ||
 	       *u->ring.cq.khead != __atomic_load_n(u->ring.cq.ktail, __ATOMIC_ACQUIRE) ||
@@ -477,17 +477,17 @@ static void renew_news(struct host *host)
 		host->ring_watched = false; /* to be tried again */
 }
 
-void uring_listen(struct host *host)
+void ring_listen(struct host *host)
 {
 	if (host->uring && host->ring_watched) {
 		if (unlikely(host->uring->nested))
 			renew_news(host);
 		io_uring_cq_eventfd_toggle(&host->uring->ring, true);
-		full_fence(); /* before the caller's look at uring_has_news */
+		full_fence(); /* before the caller's look at ring_has_news */
 	}
 }
 
-void uring_listen_no_more(struct host *host)
+void ring_listen_no_more(struct host *host)
 {
 	uint64_t count;
 
@@ -507,7 +507,7 @@ static unsigned wait_flags(const struct uring *u)
 	return u->ring.features & FEAT_NO_IOWAIT ? flags | ENTER_NO_IOWAIT : flags;
 }
 
-int uring_wait(struct host *host, uint64_t when_ns)
+int ring_wait(struct host *host, uint64_t when_ns)
 {
 	struct uring *u = host->uring;
 	struct __kernel_timespec ts;

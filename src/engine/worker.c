@@ -267,7 +267,7 @@ static bool take_slow_in_turn(struct worker *w)
 
 bool worker_may_go_on(struct worker *w)
 {
-	/* Pairs with threads_renew: it raises the generation, then waits for phase != CLAIMING. */
+	/* Pairs with renew in threads.c: it raises the generation, then waits for phase != CLAIMING. */
 	atomic_exchange_explicit(&w->phase, WORKER_CLAIMING, memory_order_seq_cst);
 	return !rights_are_old(w);
 }

@@ -37,7 +37,7 @@ static bool move_off(int32_t core)
 
 void worker_leave_clients_core(struct worker *w)
 {
-	int32_t core = atomic_load_explicit(&w->host->threads->client_core, memory_order_relaxed);
+	int32_t core = atomic_load_explicit(&w->host->client_core, memory_order_relaxed);
 	uint64_t now;
 
 	if (likely(core < 0 || core != sched_getcpu()) || w->host->cores < 2)

@@ -52,11 +52,11 @@ bool filter_call(const struct asys_call *call)
 /* A driver among them: a new user namespace is refused while it is there, too. context_renew starts another. */
 void context_leave(struct asys_queue *q, bool alone)
 {
-	threads_renew(&q->host);
+	engines_renew(&q->host);
 	if (q->driver_on)
 		driver_stop(q);
 	if (alone)
-		threads_see_off(&q->host);
+		engines_see_off(&q->host);
 }
 
 void context_init(struct asys_queue *q)
@@ -75,9 +75,7 @@ static void pause_driver(struct asys_queue *q)
 	if (q->paused || q->driver_quit)
 		return;
 	q->paused = true;
-	if (q->host.uring)
-		uring_retire(&q->host);
-	q->host.uring_off = true;
+	engines_retire(&q->host);
 	tell_others(q);
 }
 
@@ -91,10 +89,8 @@ bool context_renew(struct asys_queue *q)
 	}
 	if (q->host.context_epoch == now)
 		return true; /* only the driver is about to leave */
-	if (q->host.uring)
-		uring_retire(&q->host);
-	q->host.uring_off = true;
-	threads_renew(&q->host);
+	engines_retire(&q->host);
+	engines_renew(&q->host);
 	q->host.context_epoch = now; /* X5 */
 	if (q->driver_on)
 		driver_stop(q);

@@ -29,11 +29,8 @@ uint32_t queue_outstanding(const struct asys_queue *q)
 
 unsigned reap(struct asys_queue *q)
 {
-	unsigned n = 0;
+	unsigned n = engines_reap(&q->host);
 
-	for (unsigned k = FIRST_ENGINE; k < ASYS_ENGINE_COUNT; k++)
-		if (q->host.outstanding[k])
-			n += engines[k]->reap(&q->host);
 	if (unlikely(q->timers.count))
 		timers_run(q);
 	if (unlikely(threads_to_watch(&q->host)))
@@ -180,7 +177,7 @@ void serve(struct asys_queue *q, const struct goal *goal)
 
 	advance(q, may_help(q));
 	if (queue_outstanding(q)) {
-		flush_engines(q); /* cancels too */
+		engines_flush(&q->host); /* cancels too */
 		reap(q);
 	}
 	if (!q->nlist[LIST_QUICK])
@@ -293,7 +290,7 @@ static bool go_on(struct asys_queue *q, const struct goal *goal)
 static bool instead_of_sleep(struct asys_queue *q)
 {
 	if (queue_outstanding(q))
-		flush_engines(q);
+		engines_flush(&q->host);
 	if (likely(!queue_shared(q)))
 		return false;
 	if (unlikely(q->host.fd_wanted))

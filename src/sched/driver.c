@@ -26,8 +26,7 @@ static void *driver_main(void *arg)
 		if (!q->inflight && !q->driver_quit)
 			sleep_for_end(q, 1, UINT64_MAX);
 	}
-	if (q->host.uring)
-		uring_thread_leaves(&q->host);
+	engines_thread_leaves(&q->host);
 	queue_unlock(q);
 	return NULL;
 }

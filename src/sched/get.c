@@ -79,7 +79,7 @@ static void start_without_waiting(struct asys_queue *q)
 		if (q->nlist[LIST_QUICK])
 			share_all(q);
 		if (queue_outstanding(q))
-			flush_engines(q);
+			engines_flush(&q->host);
 		if (q->inflight != q->nwaiting)
 			reap(q);
 		more = !q->nended &&
@@ -103,7 +103,7 @@ ASYS_API int asys_queue_flush(struct asys_queue *q)
 	driver_needed(q);
 	advance(q, false);
 	share_all(q);
-	flush_engines(q);
+	engines_flush(&q->host);
 	if (unlikely(q->nlist[LIST_START]))
 		start_all(q); /* what the ring gave back */
 	queue_leave(q);

@@ -101,10 +101,9 @@ void user_signal(struct asys_queue *q)
 
 void user_wait_begin(struct asys_queue *q)
 {
-	if (unlikely(q->host.uring && !q->host.ring_watched))
-		UNHEARD(host_epoll(&q->host));
+	UNHEARD(queue_epoll(q)); /* a ring may be new in it */
 	if (queue_outstanding(q))
-		flush_engines(q); /* U2: cancels too */
+		engines_flush(&q->host); /* U2: cancels too */
 	user_signal(q);
 	if (q->user_set)
 		return;
@@ -115,22 +114,21 @@ void user_wait_begin(struct asys_queue *q)
 		return;
 	}
 	user_set_timer(q, false);
-	uring_listen(&q->host);
+	engines_listen(&q->host, ALL_ENGINES);
 	bell_arm(&q->host.bell, 1, q->host.event_fd);
 	q->user_armed = true;
-	if (threads_have_result(&q->host) || (q->host.uring && uring_has_news(&q->host)))
+	if (engines_have_news(&q->host, ALL_ENGINES))
 		bell_ring_now(&q->host.bell);
 }
 
 void user_wait_end(struct asys_queue *q)
 {
-	if (unlikely(ready_listens(&q->host) && !q->host.outstanding[ASYS_ENGINE_READY]))
-		ready_poll(
-			&q->host); /* nobody else takes what would make the descriptor poll for ever */
+	/* Nobody else takes what would make the descriptor poll for ever. */
+	engines_woken(&q->host, ~engines_busy(&q->host));
 	if (!q->user_armed)
 		return;
 	if (bell_disarm(&q->host.bell))
 		drain_event_fd(q);
-	uring_listen_no_more(&q->host);
+	engines_listen_no_more(&q->host, ALL_ENGINES);
 	q->user_armed = false;
 }

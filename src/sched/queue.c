@@ -209,8 +209,7 @@ static void free_queue(struct asys_queue *q, bool child)
 {
 	int state = cancel_point_off();
 
-	for (unsigned k = FIRST_ENGINE; k < ASYS_ENGINE_COUNT; k++)
-		engines[k]->close(&q->host, child);
+	engines_close(&q->host, child);
 	/* In a child the numbers may be others': fork copies descriptors before it copies memory, and a thread
 	 * of the parent may have made one in between. They are closed by exec or exit. */
 	if (!child) {
@@ -295,6 +294,13 @@ int queue_enter_child(void)
 		    "this queue belongs to the parent process: the child must open its own");
 }
 
+int queue_epoll(struct asys_queue *q)
+{
+	int err = host_epoll(&q->host);
+
+	return err ? err : engines_watch(&q->host);
+}
+
 /* Deadlines, and the timers of chains: a loop that polls must hear of them. */
 static int open_user_timer(struct asys_queue *q)
 {
@@ -320,7 +326,7 @@ int user_fd_listens(struct asys_queue *q)
 
 static int open_user_fd(struct asys_queue *q)
 {
-	int err = host_epoll(&q->host);
+	int err = queue_epoll(q);
 
 	if (!err && q->user_epoll < 0)
 		err = pollable_open(&q->user_epoll, &q->user_fd);

@@ -139,7 +139,6 @@ static inline bool context_check(struct asys_queue *q)
 
 /* start.c */
 void start_all(struct asys_queue *q); /* what is ready and not quick goes where it belongs */
-void flush_engines(struct asys_queue *q);
 /* To one of `engines`: 0, or what its start() says. */
 int hand_to(struct asys_queue *q, int engine, uint32_t i);
 void unpop(struct asys_queue *q, uint32_t i, unsigned list); /* back to where it was taken from */
@@ -298,7 +297,10 @@ static inline bool slot_over(const struct slot *slot, int64_t id)
 	return slot->state == SLOT_ENDED || slot->state == SLOT_FREE || slot->id != id;
 }
 
-bool may_help(const struct asys_queue *q);		/* a waiter may run quick calls */
+bool may_help(const struct asys_queue *q); /* a waiter may run quick calls */
+int queue_epoll(
+	struct asys_queue
+		*q); /* what engines wait for is in host.epoll_fd: 0, or -errno with message */
 uint32_t queue_outstanding(const struct asys_queue *q); /* handed to engines */
 
 /* sleep.c */

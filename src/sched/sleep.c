@@ -16,30 +16,13 @@
 #include <sched.h>
 #include <unistd.h>
 
-#define LISTEN_THREADS 1u
-#define LISTEN_READY 2u
-#define LISTEN_URING 4u
-
 #define SPIN_FEW 4u /* ends worth spinning for; more take longer than a spin */
 #define SPIN_LEAST_NS 1000u
 #define DOOR_NS 1000000u      /* in which a thread that is woken gets a core, mostly */
 #define SHORT_NAP_NS 1000000u /* where no descriptors are to be had to sleep on */
 
-static uint32_t listen_kinds(const struct asys_queue *q)
-{
-	uint32_t kinds = 0;
-
-	if (q->host.outstanding[ASYS_ENGINE_THREADS])
-		kinds |= LISTEN_THREADS;
-	if (q->host.outstanding[ASYS_ENGINE_READY])
-		kinds |= LISTEN_READY;
-	if (q->host.outstanding[ASYS_ENGINE_URING])
-		kinds |= LISTEN_URING;
-	return kinds;
-}
-
-/* True: a result of a thread is there. Without the lock. */
-static bool spin(struct asys_queue *q)
+/* For those whose ends another thread publishes. True: one is there. Without the lock. */
+static bool spin(struct asys_queue *q, uint32_t kinds)
 {
 	uint64_t until = clock_now() + q->spin_now;
 	bool found = false;
@@ -47,7 +30,7 @@ static bool spin(struct asys_queue *q)
 	do {
 		for (int k = 0; k < 32 && !found; k++) {
 			cpu_relax();
-			found = threads_have_result(&q->host);
+			found = engines_have_news(&q->host, kinds);
 		}
 	} while (!found && clock_now() < until);
 	if (found)
@@ -76,64 +59,61 @@ void drain_event_fd(struct asys_queue *q)
 /* Arms the bell, looks once more, sleeps. The lock is let go while it sleeps. */
 static int sleep_armed(struct asys_queue *q, uint32_t kinds, uint32_t need, uint64_t when_ns)
 {
-	bool by_epoll = kinds & (LISTEN_READY | LISTEN_URING);
+	bool by_epoll = engines_by_epoll(kinds);
 	int err = 0;
 
 	/* Nothing to wait with (the limit of descriptors): look again and again, not too often. */
-	if (by_epoll && UNHEARD(host_epoll(&q->host)) < 0) {
+	if (by_epoll && UNHEARD(queue_epoll(q)) < 0) {
 		by_epoll = false;
-		kinds = LISTEN_THREADS;
+		kinds &= ~engines_by_epoll(kinds);
 		need = 1;
 		if (when_ns > clock_now() + SHORT_NAP_NS)
 			when_ns = clock_now() + SHORT_NAP_NS;
 	}
-	if (kinds & LISTEN_URING)
-		uring_listen(&q->host);
+	engines_listen(&q->host, kinds);
 	bell_arm(&q->host.bell, (int32_t)need, by_epoll ? q->host.event_fd : -1);
 	/* Results behind a place that is reserved and not yet published were not counted by the bell, and
 	 * cannot be taken: then every end counts. */
-	if (need > 1 && threads_may_have_result(&q->host)) {
+	if (need > 1 && engines_may_have_news(&q->host, ALL_ENGINES)) {
 		if (bell_disarm(&q->host.bell))
 			drain_event_fd(q);
 		bell_arm(&q->host.bell, 1, by_epoll ? q->host.event_fd : -1);
 	}
-	if (!threads_have_result(&q->host) &&
-	    !((kinds & LISTEN_URING) && uring_has_news(&q->host))) {
+	/* Also of those that were given calls meanwhile. */
+	if (!engines_have_news(&q->host, kinds | ~engines_by_epoll(ALL_ENGINES))) {
 		q->host.stats.sleeps++;
 		q->host.stats.traps++;
-		if (q->host.threads)
-			atomic_store_explicit(&q->host.threads->client_core, -1,
-					      memory_order_relaxed);
+		atomic_store_explicit(&q->host.client_core, -1, memory_order_relaxed);
 		queue_unlock(q);
-		err = by_epoll ? ready_wait(&q->host, when_ns) : sleep_futex(q, when_ns);
+		err = by_epoll ? host_wait(&q->host, when_ns) : sleep_futex(q, when_ns);
 		queue_lock(q);
-		if (q->host.ready)
-			ready_poll(&q->host);
+		engines_woken(&q->host, ALL_ENGINES);
 	}
 	if (bell_disarm(&q->host.bell))
 		drain_event_fd(q);
-	if (kinds & LISTEN_URING)
-		uring_listen_no_more(&q->host);
+	engines_listen_no_more(&q->host, kinds);
 	return err == -EINTR ? err : 0;
 }
 
 static int sleep_once(struct asys_queue *q, uint32_t kinds, uint32_t need, uint64_t when_ns)
 {
-	uint32_t pokes = q->pokes;
+	uint32_t by_bell = kinds & ~engines_by_epoll(kinds), pokes = q->pokes;
+	const struct engine *waits;
 	bool found = false;
 	int err;
 
-	if ((kinds & LISTEN_THREADS) && need <= SPIN_FEW && q->host.cores > 1 && q->spin_now) {
+	if (by_bell && need <= SPIN_FEW && q->host.cores > 1 && q->spin_now) {
 		queue_unlock(q);
-		found = spin(q);
+		found = spin(q, by_bell);
 		queue_lock(q);
 	}
 	/* Others may have taken the end that this thread was about to wait for, or sent something. */
 	if (found || q->pokes != pokes)
 		return 0;
-	if (kinds != LISTEN_URING || queue_shared(q))
+	waits = queue_shared(q) ? NULL : engines_wait_alone(kinds);
+	if (!waits)
 		return sleep_armed(q, kinds, need, when_ns);
-	err = uring_wait(&q->host, when_ns);
+	err = waits->wait(&q->host, when_ns);
 	return err == -EINTR ? err : 0;
 }
 
@@ -145,8 +125,8 @@ static bool has_risk(const struct asys_queue *q)
 
 bool sleeper_misses(const struct asys_queue *q)
 {
-	return (listen_kinds(q) & ~q->sleep_kinds) || (!q->sleep_risky && has_risk(q)) ||
-	       uring_is_refused(&q->host);
+	return (engines_busy(&q->host) & ~q->sleep_kinds) || (!q->sleep_risky && has_risk(q)) ||
+	       engines_broken(&q->host);
 }
 
 /* Wakes those that wait while another thread sleeps for all. */
@@ -183,7 +163,7 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 	bool risky;
 	int err;
 
-	flush_engines(q);
+	engines_flush(&q->host);
 	/* Something has ended on that way, or the ring gave it back. */
 	if (unlikely(q->nlist[LIST_START] + q->nended != before))
 		return 0;
@@ -193,8 +173,8 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 		user_wait_end(q); /* the bell and the ring's news are this sleeper's now */
 		user_signal(q);
 	}
-	kinds = listen_kinds(q);
-	if (kinds != LISTEN_THREADS || !threads_have_quick_only(&q->host))
+	kinds = engines_busy(&q->host);
+	if ((kinds & (kinds - 1)) || !threads_have_quick_only(&q->host))
 		q->share.spoiled = true;
 	if (queue_shared(q) && q->somebody_sleeps)
 		return wait_for_sleeper(q, when_ns);

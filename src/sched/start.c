@@ -129,8 +129,8 @@ static bool wants_to_be_alone(const struct asys_call *call)
 static void run_context_call(struct asys_queue *q, uint32_t i)
 {
 	slot_at(q, i)->state = SLOT_RUNNING; /* the lock is let go meanwhile: nobody may end it */
-	if (q->host.uring && filter_call(&slot_at(q, i)->call))
-		uring_recall(&q->host);
+	if (filter_call(&slot_at(q, i)->call))
+		engines_recall(&q->host);
 	context_leave(q, wants_to_be_alone(&slot_at(q, i)->call));
 	context_changed(); /* X4: before and after */
 	run_here(q, i);
@@ -201,14 +201,7 @@ void start_all(struct asys_queue *q)
 			if (!room)
 				unpop(q, i, LIST_START);
 		}
-		flush_engines(q);
+		engines_flush(&q->host);
 	} while (room && q->nlist[LIST_START] && context_check(q));
 	q->blocked = !room;
-}
-
-void flush_engines(struct asys_queue *q)
-{
-	for (unsigned k = FIRST_ENGINE; k < ASYS_ENGINE_COUNT; k++)
-		if (q->host.outstanding[k])
-			engines[k]->flush(&q->host);
 }

@@ -79,7 +79,7 @@ static void test_leaves(void **state)
 		int core = start_on(first_core(&place.allowed));
 
 		place.worker.move_after = 0;
-		atomic_store(&place.threads.client_core, core);
+		atomic_store(&place.host.client_core, core);
 		worker_leave_clients_core(&place.worker);
 		left += place.worker.move_after && sched_getcpu() != core;
 		check_allowed(&place.allowed);
@@ -91,10 +91,10 @@ static void test_stays_elsewhere(void **state)
 {
 	(void)state;
 	start_on(first_core(&place.allowed));
-	atomic_store(&place.threads.client_core, CPU_SETSIZE - 1);
+	atomic_store(&place.host.client_core, CPU_SETSIZE - 1);
 	worker_leave_clients_core(&place.worker);
 	check_eq(place.worker.move_after, 0);
-	atomic_store(&place.threads.client_core, -1); /* the client sleeps: its core is free */
+	atomic_store(&place.host.client_core, -1); /* the client sleeps: its core is free */
 	worker_leave_clients_core(&place.worker);
 	check_eq(place.worker.move_after, 0);
 }
@@ -110,7 +110,7 @@ static void test_nowhere_else(void **state)
 	CPU_ZERO(&one);
 	CPU_SET(core, &one);
 	check_eq(sched_setaffinity(0, sizeof(one), &one), 0);
-	atomic_store(&place.threads.client_core, (int)core);
+	atomic_store(&place.host.client_core, (int)core);
 	worker_leave_clients_core(&place.worker);
 	check(place.worker.move_after >= before + 1000000000u);
 	check_allowed(&one);
@@ -124,7 +124,7 @@ static void test_one_core(void **state)
 {
 	(void)state;
 	place.host.cores = 1;
-	atomic_store(&place.threads.client_core, start_on(first_core(&place.allowed)));
+	atomic_store(&place.host.client_core, start_on(first_core(&place.allowed)));
 	worker_leave_clients_core(&place.worker);
 	check_eq(place.worker.move_after, 0);
 }
