@@ -7,6 +7,8 @@
 #define KEEP_AT_ONCE 64
 #define INLINE_AT_ONCE 16
 #define START_ROUNDS 4u
+/* So many events are taken one by one without a look at what else there is to do. */
+#define GETS_MOST 64u
 
 static struct asys_event slot_event(const struct slot *slot)
 {
@@ -118,8 +120,11 @@ ASYS_API int asys_queue_get(struct asys_queue *q, struct asys_event *ret_event)
 		return got;
 	if (unlikely(q->paused))
 		context_follow(q); /* X3: else the descriptor would poll for ever */
-	if (!q->nended && q->inflight)
+	/* A loop that takes one event in each turn may always find one: what is ready gets its turn all the same. */
+	if (q->inflight && (!q->nended || ++q->gets == GETS_MOST)) {
+		q->gets = 0;
 		start_without_waiting(q);
+	}
 	if (q->nended) {
 		take(q, ret_event);
 		got = 1;

@@ -52,6 +52,7 @@ struct asys_queue {
 	uint32_t tick;	    /* samples the cost clock */
 	uint32_t takes;	    /* from lists, counted for TURN_EVERY */
 	uint32_t overtaken; /* calls waited for alone that went before others, see run_first */
+	uint32_t gets;	    /* events taken alone since that looked at what else there is: get.c */
 	int next_error;	    /* what was said about the next call was lost */
 	int first_error;    /* of calls ended since the last barrier */
 	bool closing;

@@ -63,7 +63,7 @@ static int start_without_thread(struct asys_queue *q, uint32_t i)
 		return 0;
 	}
 	if (may_hang(&slot->call) && !slot->own_thread && !queue_shared(q)) {
-		unpop(q, i, LIST_QUICK);
+		list_add(q, i, LIST_QUICK);
 		return 0;
 	}
 	if (slot->given != GIVEN_REST && ready_takes(&slot->call))
@@ -101,7 +101,9 @@ static int start_one(struct asys_queue *q, uint32_t i)
 		/* A file on disk after all: as quick as others of its kind. */
 		quick = err == -ENOTBLK;
 		if (quick && may_help(q)) {
-			unpop(q, i, LIST_QUICK);
+			list_add(
+				q, i,
+				LIST_QUICK); /* behind those that are there: it comes later than they */
 			return 0;
 		}
 	}

@@ -39,6 +39,9 @@ struct stage {
 		QUICK_CALLS,
 		HOME_CALLS,
 		CHAINS,
+		FILE_READS, /* at the file's own offset: who runs them is found out by trying */
+		TOO_LATE,
+		CANCELLED_AT_ONCE,
 		BESIDE_TIMERS, /* and in the order of enum loop, to the last */
 		BUSY_KINDS = BESIDE_TIMERS + LOOPS
 	} kind;
@@ -58,6 +61,16 @@ static void read_busy(struct stage *s)
 		break;
 	case CHAINS:
 		s->newest = asys_chain_send(asys_high(s->q), s->chain);
+		break;
+	case FILE_READS:
+		s->newest = submit(s->q, SYS_read, s->file, &s->byte, 1);
+		break;
+	case TOO_LATE:
+		s->newest = submit(asys_deadline(s->q, 1), SYS_read, s->busy[0], &s->byte, 1);
+		break;
+	case CANCELLED_AT_ONCE:
+		s->newest = submit(s->q, SYS_read, s->busy[0], &s->byte, 1);
+		check_eq(asys_queue_cancel(s->q, s->newest), 0);
 		break;
 	case A_PIPE:
 		check_eq(write(s->busy[1], "x", 1), 1);
@@ -229,12 +242,19 @@ static void visit_by_loop(struct stage *s)
 		took(s, &event);
 }
 
+/* The same, and says before it sleeps what it has sent: then there may always be an event. */
+static void visit_by_flush(struct stage *s)
+{
+	check_eq(asys_queue_flush(s->q), 0);
+	visit_by_loop(s);
+}
+
 static const struct {
 	const char *name;
 	void (*visit)(struct stage *s);
 } visits[] = {
 	{ "get_many 1", visit_one }, { "get_many 64", visit_many }, { "get", visit_by_get },
-	{ "wait", visit_by_wait },   { "loop", visit_by_loop },
+	{ "wait", visit_by_wait },   { "loop", visit_by_loop },	    { "flush", visit_by_flush },
 };
 
 static void set_stage(struct stage *s, uint32_t flags)
