@@ -180,8 +180,9 @@ static int check_own(struct io_uring_sqe *sqe, const struct asys_call *call,
 	case FILE_PIPE:
 		return PREP_WAITS | (out ? PREP_GOES_ON : 0);
 	case FILE_STREAM:
-		return is_vector(sqe) ? REFUSE :
-					PREP_WAITS | PREP_OWN_WAY | (out ? PREP_GOES_ON : 0);
+		/* A terminal looks at O_NONBLOCK alone, not at what the ring asks for: a write to one that is stopped,
+		 * or that nobody reads, would keep whoever submits in the kernel. */
+		return out || is_vector(sqe) ? REFUSE : PREP_WAITS | PREP_OWN_WAY;
 	case FILE_SOCKET:
 		if (out && is_vector(sqe))
 			return REFUSE;

@@ -7,6 +7,7 @@
 #include "support.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -98,11 +99,61 @@ static void test_write(void **state)
 	check_child(session, &writes);
 }
 
+static void *slow_reader(void *arg)
+{
+	char bytes[256];
+
+	sleep_ms(100);
+	while (read(*(int *)arg, bytes, sizeof(bytes)) > 0)
+		;
+	return NULL;
+}
+
+/* Nobody reads what is written, in one piece or line by line: who sends, flushes and waits for something else is
+ * not kept by it. Cancelled, it ends with what the terminal took; or when somebody reads, with all. */
+static void test_nobody_reads(void **state)
+{
+	static char bytes[65536];
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
+	struct asys_queue *q = open_depth(512, 0); /* or who sends the last ones waits for room */
+	asys_id whole, lines[256];
+	struct termios modes;
+	pthread_t reader;
+	int64_t result;
+
+	(void)state;
+	if (master < 0 || grantpt(master) || unlockpt(master))
+		skip_because("no terminals are to be had");
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	check(slave >= 0);
+	check_eq(tcgetattr(slave, &modes), 0);
+	cfmakeraw(&modes);
+	check_eq(tcsetattr(slave, TCSANOW, &modes), 0);
+	whole = submit(q, SYS_write, slave, bytes, sizeof(bytes));
+	check_eq(asys_queue_flush(q), 0);
+	check_eq(result_of(q, submit(q, SYS_getppid, 0)), getppid());
+	asys_queue_cancel(q, whole);
+	result = result_of(q, whole);
+	check(result == -ECANCELED || (result > 0 && (size_t)result < sizeof(bytes)));
+	for (unsigned k = 0; k < 256; k++) /* more than there is room for */
+		lines[k] = submit(q, SYS_write, slave, bytes, 71);
+	check_eq(asys_queue_flush(q), 0);
+	check_eq(result_of(q, submit(q, SYS_getppid, 0)), getppid());
+	check_eq(pthread_create(&reader, NULL, slow_reader, &master), 0);
+	for (unsigned k = 0; k < 256; k++)
+		check_eq(result_of(q, lines[k]), 71);
+	asys_queue_close(q);
+	close(slave); /* the reader's end */
+	pthread_join(reader, NULL);
+	close(master);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		contract(test_read),
 		contract(test_write),
+		contract(test_nobody_reads),
 	};
 
 	return group(tests, argc, argv);
