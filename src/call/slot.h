@@ -60,10 +60,11 @@ enum slot_chain {
 	SLOT_STEP,    /* one more for a step, which is number `pending` */
 };
 
-/* Why an engine that waits for descriptors gave the call to a thread. */
+/* Why an engine gave the call away with words of its own, in memory that call.arg[5] names. */
 enum slot_given {
 	GIVEN_NOTHING, /* ... it did not, or the thread makes the call from its beginning */
 	GIVEN_REST,    /* `result` bytes were moved before; the words are those of the rest */
+	GIVEN_SLEEP,   /* a relative sleep: its time is what is left */
 };
 
 /* Call numbers that no kernel has: a sending as a whole; a timer step. */

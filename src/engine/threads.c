@@ -4,6 +4,7 @@
  */
 #include "engine/threads.h"
 #include "chain/run.h"
+#include "engine/sleep_left.h"
 
 #include "engine/engine.h"
 #include <limits.h>
@@ -294,6 +295,8 @@ static int start(struct host *host, uint32_t i)
 		if (err)
 			return -EOPNOTSUPP;
 	}
+	if (unlikely(host_slot(host, i)->given == GIVEN_SLEEP))
+		sleep_goes_on(host_slot(host, i));
 	return push(host, i, host_slot(host, i)->lane) ? 0 : -EAGAIN;
 }
 

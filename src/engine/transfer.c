@@ -314,7 +314,9 @@ void transfer_to_thread(struct host *host, uint32_t i)
 
 int64_t transfer_came_back(struct slot *slot, int64_t result)
 {
+	bool sleep = slot->given == GIVEN_SLEEP;
+
 	slot->given = GIVEN_NOTHING;
 	free((void *)(uintptr_t)slot->call.arg[5]);
-	return slot->result + (result > 0 ? result : 0);
+	return sleep ? result : slot->result + (result > 0 ? result : 0);
 }

@@ -21,6 +21,7 @@
  */
 #include "engine/uring.h"
 #include "engine/engine.h"
+#include "engine/sleep_left.h"
 #include "engine/threads.h"
 
 #if ASYS_HAVE_URING
@@ -48,6 +49,8 @@ void ring_without(struct host *host, uint32_t i)
 		to_thread(host, i);
 		return;
 	}
+	if (slot->aux & PREP_TIMER)
+		sleep_leaves(slot);
 	host->outstanding[ASYS_ENGINE_URING]--;
 	slot->aux = 0;
 	slot->engine = ASYS_ENGINE_AUTO;
@@ -68,6 +71,8 @@ void ring_start_again(struct host *host, uint32_t i)
 	struct io_uring_sqe entry;
 	bool fits;
 
+	if (slot->aux & PREP_TIMER)
+		sleep_leaves(slot);
 	slot->aux &= ~(uint32_t)(URING_CANCEL_SENT | URING_FRESH | URING_NONBLOCK | URING_RECALLED);
 	if (ring_is_foreign(u)) {
 		slot->aux &= ~(uint32_t)URING_IN_RING;
@@ -81,6 +86,8 @@ void ring_start_again(struct host *host, uint32_t i)
 		return;
 	}
 	memset(&entry, 0, sizeof(entry));
+	if (slot->given == GIVEN_SLEEP)
+		sleep_goes_on(slot);
 	if (!done) {
 		fits = uring_prep(&entry, &slot->call, &u->kinds) >= 0;
 		/* It may never have been looked at; and it is rare. */
@@ -429,6 +436,8 @@ static int start(struct host *host, uint32_t i)
 	if (!ring_put(host, i, &entry))
 		return -EAGAIN;
 	slot->result = 0;
+	if (prep & PREP_TIMER)
+		sleep_begins(slot);
 	slot->aux = (uint32_t)prep | URING_IN_RING;
 	u->nested |= (prep & PREP_NESTED) != 0;
 	if ((prep & PREP_WAITS) && !u->sqpoll && u->fresh_count < u->fresh_room) {

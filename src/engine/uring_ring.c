@@ -15,6 +15,7 @@
  * and are started again.
  */
 #include "engine/engine.h"
+#include "engine/sleep_left.h"
 #include "engine/threads.h"
 #include "engine/uring.h"
 
@@ -316,7 +317,12 @@ void ring_unpark(struct host *host)
 
 	u->parked_count = 0;
 	while ((i = list_pop(&u->parked, host->pool.slots)) != NIL) {
-		host_slot(host, i)->aux ^= URING_PARKED | URING_IN_RING;
+		struct slot *slot = host_slot(host, i);
+
+		slot->aux ^= URING_PARKED | URING_IN_RING;
+		/* There was no memory for its end, and the list has taken its place. */
+		if ((slot->aux & PREP_TIMER) && slot->given == GIVEN_NOTHING)
+			sleep_begins(slot);
 		ring_start_again(host, i);
 	}
 }
