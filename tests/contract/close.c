@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
 
 static void send_all_kinds(struct asys_queue *q, struct stage *stage)
 {
@@ -246,6 +248,34 @@ static void test_handed_to_another_thread(void **state)
 	}
 }
 
+/* Opens of a FIFO that hang, which the kernel's workers have just begun when their driver exits: closing, or replacing
+ * the driver after a change of rights, does not wait for them. */
+static void driver_exits(bool replaced, unsigned late_us)
+{
+	char *folder = temp_make(), path[128];
+	struct asys_queue *q = open_depth(64, ASYS_QUEUE_DRIVER);
+	const struct timespec pause = { 0, 1000L * late_us };
+
+	snprintf(path, sizeof(path), "%s/fifo", folder);
+	check_eq(mkfifo(path, 0600), 0);
+	for (unsigned n = 0; n < 20; n++)
+		submit(q, SYS_openat, AT_FDCWD, path, O_RDONLY, 0);
+	check_eq(asys_queue_flush(q), 0);
+	nanosleep(&pause, NULL);
+	if (replaced)
+		check(result_of(q, submit(q, SYS_umask, 022)) >= 0);
+	asys_queue_close(q);
+	temp_remove(folder);
+	progress();
+}
+
+static void test_driver_exits(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n < 400; n++)
+		driver_exits(n % 2, n / 2 % 20 * 50);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +288,7 @@ int main(int argc, char **argv)
 		contract(test_many_times),
 		contract(test_long_chain),
 		contract(test_handed_to_another_thread),
+		contract(test_driver_exits),
 	};
 
 	return group(tests, argc, argv);

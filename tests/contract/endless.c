@@ -232,6 +232,88 @@ static void test_comes_again(void **state)
 	asys_chain_close(c);
 }
 
+#define NAPS_MOST 200u /* 20 ms are four; a turn of 1024 calls would be half of that many naps */
+
+/* A loop of naps has its turn for a time, not for so many naps. */
+static void test_naps(void **state)
+{
+	const struct timespec long_nap = { 0, 5000000 }, nap = { 0, 1000 };
+	struct asys_queue_options options;
+	struct asys_event event;
+	struct asys_queue *q;
+	struct asys_chain *c;
+
+	(void)state;
+	if (engine_forced("inline"))
+		skip_because("no thread but the client's runs it");
+	asys_queue_options_init(&options);
+	options.engine = ASYS_ENGINE_THREADS;
+	options.flags = ASYS_QUEUE_NO_HELP;
+	options.threads = 1;
+	q = open_with(&options);
+	check_eq(asys_chain_open(&c, NULL), 0);
+	asys_chain_loop(c, UINT32_MAX);
+	asys_nanosleep(c, &long_nap, NULL);
+	asys_chain_compute(c, count_turns, 1);
+	asys_chain_end(c);
+	check_eq(asys_chain_ready(c), 0);
+	check(asys_chain_send(q, c).value > 0);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(20);
+	for (unsigned n = 0; n < 3; n++) {
+		const uint64_t before = __atomic_load_n(&turns, __ATOMIC_RELAXED);
+		asys_id id = submit(q, SYS_nanosleep, &nap, NULL);
+
+		check_eq(asys_queue_wait(q, id, &event), 0);
+		check(__atomic_load_n(&turns, __ATOMIC_RELAXED) - before < NAPS_MOST);
+		progress();
+	}
+	asys_queue_close(q);
+	asys_chain_close(c);
+}
+
+#define QUICK 1000u
+#define QUICK_BYTES 1048576u
+
+/* Where more threads may be had, a sending keeps its own beside a lane of quick calls that threads are running: the
+ * client, to which it would go back, computes. */
+static void test_keeps_its_thread(void **state)
+{
+	static char area[QUICK_BYTES];
+	struct asys_queue_options options;
+	struct asys_queue *q;
+	struct asys_chain *c;
+	uint64_t before;
+	int file;
+
+	(void)state;
+	if (engine_forced("inline"))
+		skip_because("no thread but the client's runs it");
+	file = memory_file();
+	check_eq(ftruncate(file, QUICK_BYTES), 0);
+	asys_queue_options_init(&options);
+	options.flags = ASYS_QUEUE_NO_HELP;
+	options.threads = 8;
+	options.depth = 2 * QUICK;
+	q = open_with(&options);
+	check_eq(asys_chain_open(&c, NULL), 0);
+	asys_chain_loop(c, UINT32_MAX);
+	asys_chain_compute(c, count_turns, 1);
+	asys_chain_end(c);
+	check_eq(asys_chain_ready(c), 0);
+	for (unsigned k = 0; k < QUICK; k++)
+		submit(q, SYS_pread64, file, area, QUICK_BYTES, 0);
+	check(asys_chain_send(q, c).value > 0);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(200);
+	before = __atomic_load_n(&turns, __ATOMIC_RELAXED);
+	sleep_ms(200);
+	check(__atomic_load_n(&turns, __ATOMIC_RELAXED) > before);
+	asys_queue_close(q);
+	asys_chain_close(c);
+	close(file);
+}
+
 /* A thread that visits without a pause, each time for a moment: others come in. */
 static void *visits(void *arg)
 {
@@ -324,6 +406,7 @@ int main(int argc, char **argv)
 		contract(test_no_help),	      contract(test_slots),
 		contract(test_asleep_before), contract(test_one_thread),
 		contract(test_tight_visits),  contract(test_comes_again),
+		contract(test_naps),	      contract(test_keeps_its_thread),
 	};
 
 	return group(tests, argc, argv);
