@@ -161,17 +161,25 @@ static bool take_quick(struct worker *w)
 	return any;
 }
 
+bool worker_may_be_slow(const struct worker *w)
+{
+	return atomic_load_explicit(&w->crew->slow_running, memory_order_relaxed) <
+	       threads_slow_most(w->host->threads);
+}
+
 /*
- * Slow calls were pushed in the belief that this thread would take one, since it was looking. Where no more
- * threads can be had nobody believed that, and many slow calls must not keep the others waiting for ever.
+ * Slow calls were pushed in the belief that this thread would take one, since it was looking or was woken. Where no more
+ * threads can be had for them, asleep or new, nobody believed that, and many slow calls must not keep the others waiting
+ * until they are over. What is left in the other lane gets a thread by the client (threads_start_more).
  */
 static bool is_expected_elsewhere(const struct worker *w, enum lane lane)
 {
 	const struct threads *t = w->host->threads;
 
-	return lane == LANE_HANGING && threads_queued(t, LANE_SLOW) &&
-	       !atomic_load_explicit(&t->scarce, memory_order_relaxed) &&
-	       atomic_load_explicit(&w->crew->live, memory_order_seq_cst) < t->max;
+	return lane == LANE_HANGING && threads_queued(t, LANE_SLOW) && worker_may_be_slow(w) &&
+	       (crew_asleep(atomic_load_explicit(&w->crew->idle, memory_order_seq_cst)) ||
+		(!atomic_load_explicit(&t->scarce, memory_order_relaxed) &&
+		 atomic_load_explicit(&w->crew->live, memory_order_seq_cst) < t->max));
 }
 
 /*
@@ -198,12 +206,6 @@ static bool take_slow_from(struct worker *w, enum lane lane, unsigned priority)
 		run_and_publish(w, one, true);
 	atomic_fetch_add_explicit(&w->crew->idle, CREW_LOOKING, memory_order_seq_cst);
 	return any;
-}
-
-bool worker_may_be_slow(const struct worker *w)
-{
-	return atomic_load_explicit(&w->crew->slow_running, memory_order_relaxed) <
-	       threads_slow_most(w->host->threads);
 }
 
 /*

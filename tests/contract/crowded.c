@@ -129,6 +129,47 @@ static void test_quick_calls_no_help(void **state)
 	crowds(ASYS_QUEUE_NO_HELP);
 }
 
+/* A sending behind many slow calls, where threads alone run all: it has its turn between them. */
+#define NAPS 600u
+
+static void sending_behind_naps(unsigned threads)
+{
+	static const struct timespec nap = { 0, 2000000 };
+	struct asys_queue_options options;
+	struct asys_stats stats;
+	struct asys_event event;
+	struct asys_chain *c;
+	struct asys_queue *q;
+
+	asys_queue_options_init(&options);
+	options.engine = ASYS_ENGINE_THREADS;
+	options.threads = threads;
+	options.depth = 2 * NAPS;
+	q = open_with(&options);
+	check_eq(asys_chain_open(&c, NULL), 0);
+	asys_getppid(c);
+	check_eq(asys_chain_ready(c), 0);
+	for (unsigned n = 0; n < NAPS; n++)
+		submit(asys_quiet(q), SYS_nanosleep, &nap, NULL);
+	check_eq(asys_queue_flush(q), 0);
+	sleep_ms(20);
+	check_eq(asys_queue_wait(q, asys_chain_send(q, c), &event), 0);
+	check_eq(asys_queue_stats(q, &stats), 0);
+	check(stats.ended < NAPS * 3 / 4);
+	asys_queue_close(q);
+	asys_chain_close(c);
+	progress();
+}
+
+static void test_sending_behind_naps(void **state)
+{
+	(void)state;
+	if (engine_forced("inline"))
+		skip_because("who waits has nothing else to do");
+	sending_behind_naps(2);
+	sending_behind_naps(4);
+}
+
 /* Slots */
 
 #define CALLS 2u	    /* the depth */
@@ -211,6 +252,7 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		contract(test_quick_calls),
 		contract(test_quick_calls_no_help),
+		contract(test_sending_behind_naps),
 		contract(test_slot_of_an_event),
 	};
 
