@@ -170,8 +170,11 @@ static void run_steps(struct worker *w, struct slot *slot, struct instance *inst
 			chain_unget_report(inst, k);
 			return;
 		}
-		if (want == CHAIN_YIELD && worker_may_go_on(w) && !turn_is_over(w, &turn))
+		if (want == CHAIN_YIELD && worker_may_go_on(w) && !turn_is_over(w, &turn)) {
+			/* A step may compute for long, and who renews must not wait for it. */
+			atomic_store_explicit(&w->phase, WORKER_BUSY, memory_order_release);
 			continue;
+		}
 		if (want != CHAIN_CALL || !is_mine(w, slot, inst, k, &call) ||
 		    !goes_on(w, slot, &turn)) {
 			if (want != CHAIN_YIELD)

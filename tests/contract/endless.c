@@ -362,6 +362,49 @@ static void test_slow_beside_sleepers(void **state)
 	check(late_shared <= LATE_MOST);
 }
 
+/* A step computes for long, some time after its sending was asked to give way: who renews does not wait for it. */
+static uint32_t computing, go_on;
+
+static int64_t compute_long(const uint64_t arg[6])
+{
+	static uint32_t rounds;
+	uint64_t late = asys_now() + UINT64_C(10000000000);
+
+	(void)arg;
+	if (++rounds == 9000) { /* it was asked twice by then */
+		__atomic_store_n(&computing, 1, __ATOMIC_RELEASE);
+		while (!__atomic_load_n(&go_on, __ATOMIC_ACQUIRE) && asys_now() < late)
+			sleep_ms(1);
+		check(asys_now() < late);
+	}
+	return rounds < 9100;
+}
+
+static void test_renew_beside_compute(void **state)
+{
+	struct asys_queue *q;
+	struct asys_chain *c;
+	asys_id id;
+
+	(void)state;
+	if (engine_forced("inline"))
+		skip_because("engine inline and NO_HELP exclude each other");
+	q = open_depth(64, ASYS_QUEUE_NO_HELP);
+	check_eq(asys_chain_open(&c, NULL), 0);
+	asys_chain_loop(c, UINT32_MAX);
+	asys_chain_while(c, asys_chain_compute(c, compute_long), ASYS_POSITIVE);
+	check_eq(asys_chain_ready(c), 0);
+	id = asys_chain_send(q, c);
+	check_eq(asys_queue_flush(q), 0);
+	while (!__atomic_load_n(&computing, __ATOMIC_ACQUIRE))
+		sleep_ms(1);
+	check_eq(asys_queue_renew(q), 0);
+	__atomic_store_n(&go_on, 1, __ATOMIC_RELEASE);
+	check_eq(result_of(q, id), 0);
+	asys_queue_close(q);
+	asys_chain_close(c);
+}
+
 /* A thread that visits without a pause, each time for a moment: others come in. */
 static void *visits(void *arg)
 {
@@ -461,6 +504,7 @@ int main(int argc, char **argv)
 		contract(test_naps),
 		contract(test_keeps_its_thread),
 		contract(test_slow_beside_sleepers),
+		contract(test_renew_beside_compute),
 	};
 
 	return group(tests, argc, argv);
