@@ -117,13 +117,19 @@ static int start_one(struct asys_queue *q, uint32_t i)
 	return err && err != -EAGAIN ? start_without_thread(q, i) : err;
 }
 
-/* The kernel refuses these to a process with more than one thread. */
+#ifndef CLONE_NEWTIME /* newer than some C libraries */
+#define CLONE_NEWTIME 0x80
+#endif
+
+/* The kernel refuses these to a process with more than one thread; of a mount namespace, to a thread that shares its
+ * working directory with another. */
 static bool wants_to_be_alone(const struct asys_call *call)
 {
-	const uint64_t alone = CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+	const uint64_t unshares = CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+	const uint64_t joins = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWTIME;
 
-	return (call->nr == SYS_unshare && (call->arg[0] & alone)) ||
-	       (call->nr == SYS_setns && (!call->arg[1] || (call->arg[1] & CLONE_NEWUSER)));
+	return (call->nr == SYS_unshare && (call->arg[0] & unshares)) ||
+	       (call->nr == SYS_setns && (!call->arg[1] || (call->arg[1] & joins)));
 }
 
 /* Some calls (a new user namespace) demand that the caller is alone, so threads leave before; they

@@ -5,7 +5,7 @@
  * rings exist before the identity changes. The changes are made in each way there is: by libc
  * directly, through the queue, and by a raw system call that the queue is told about.
  */
-#include "support.h"
+#include "endless.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -217,41 +217,73 @@ static int unshare_fs_case(void *arg)
 	return 0;
 }
 
-/* The kernel refuses it to a process with threads: none is left that has nothing to do, nor one that is about to
+/* What the kernel refuses to a process with threads (a new user namespace, joining one of time), or to a thread that
+ * shares its working directory (one of mounts): none is left that has nothing to do, nor one that is about to
  * leave. Not with the ring, whose workers nobody can send away. */
-static int unshare_user_case(void *arg)
+struct alone {
+	/* Naps have a thread each, and end together; a sending that loops is between two of its calls. */
+	enum crowd { QUICK_CALLS, NAPS, SENDING, CROWDS } crowd;
+	enum alone_kind { NEW_USER, JOIN_MOUNTS, JOIN_TIME, ALONE_KINDS } kind;
+};
+
+#define JOINS_TIME 0x80 /* CLONE_NEWTIME, newer than some C libraries */
+
+static int64_t be_alone(struct asys_queue *q, enum alone_kind kind)
+{
+	int fd;
+
+	if (kind == NEW_USER)
+		return result_of(q, submit(q, SYS_unshare, CLONE_NEWUSER));
+	/* Its own: nothing changes. */
+	fd = open(kind == JOIN_MOUNTS ? "/proc/self/ns/mnt" : "/proc/self/ns/time",
+		  O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	return result_of(q,
+			 submit(q, SYS_setns, fd, kind == JOIN_MOUNTS ? CLONE_NEWNS : JOINS_TIME));
+}
+
+static int alone_case(void *arg)
 {
 	static const struct timespec nap = { 0, 1000000 };
-	const bool *naps = arg; /* each has a thread, and they end together */
+	const struct alone *alone = arg;
 	struct asys_queue_options options;
+	struct asys_chain *loop = NULL;
 	struct asys_queue *q;
 
 	asys_queue_options_init(&options);
 	options.engine = ASYS_ENGINE_THREADS;
 	options.depth = 64;
 	q = open_with(&options);
-	for (unsigned n = 0; n < 8; n++) {
-		submit(q, SYS_getppid, 0);
-		if (*naps)
+	for (unsigned n = 0; n < 8 && alone->crowd != SENDING; n++)
+		if (alone->crowd == NAPS)
 			submit(q, SYS_nanosleep, &nap, NULL);
+		else
+			submit(q, SYS_getppid, 0);
+	drain(q);
+	if (alone->crowd == SENDING) {
+		loop = endless_chain(LOOP_CALLS, 1);
+		check(asys_chain_send(q, loop).value > 0);
+		check_eq(asys_queue_flush(q), 0);
+		sleep_ms(2);
 	}
-	check_eq(drain(q), *naps ? 16 : 8);
-	check_one_of(result_of(q, submit(q, SYS_unshare, CLONE_NEWUSER)), 0, -EPERM);
+	check_one_of(be_alone(q, alone->kind), 0, -EPERM);
 	asys_queue_close(q);
+	asys_chain_close(loop);
 	return 0;
 }
 
 /* Each in a process of its own: a namespace inside another, and so on, is refused after some. */
-static void test_unshare_user(void **state)
+static void test_alone(void **state)
 {
-	bool naps;
-
 	(void)state;
 	if (engine_forced("uring") || driver_is("fd") || is_sanitized())
 		skip_because("another thread of the test or the sanitizer, or the ring, is there");
-	for (unsigned n = 0; n < 120; n++) {
-		naps = n % 3 == 0;
-		check_child(unshare_user_case, &naps);
+	for (unsigned n = 0; n < 180; n++) {
+		struct alone alone = { .crowd = (enum crowd)(n % CROWDS),
+				       .kind = (enum alone_kind)(n / CROWDS % ALONE_KINDS) };
+
+		check_child(alone_case, &alone);
 		progress();
 	}
 }
@@ -449,12 +481,10 @@ static void test_often(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_chdir),	      contract(test_umask),
-		contract(test_setuid),	      contract(test_raw_setuid),
-		contract(test_capset),	      contract(test_unshare_fs),
-		contract(test_unshare_mount), contract(test_unshare_user),
-		contract(test_seccomp),	      contract(test_seccomp_prctl),
-		contract(test_often),	      contract(test_other_queue),
+		contract(test_chdir),	      contract(test_umask),  contract(test_setuid),
+		contract(test_raw_setuid),    contract(test_capset), contract(test_unshare_fs),
+		contract(test_unshare_mount), contract(test_alone),  contract(test_seccomp),
+		contract(test_seccomp_prctl), contract(test_often),  contract(test_other_queue),
 	};
 
 	return group(tests, argc, argv);
