@@ -213,8 +213,8 @@ static bool has_more(struct asys_queue *q, int64_t id)
 		q->came_in++;
 	}
 	more = slot_find(&q->host.pool, id) != NIL;
-	for (size_t k = 0; k < b->count && !more; k++)
-		more = b->events[(b->head + k) & (b->room - 1)].id.value == id;
+	for (size_t k = b->head; k != b->tail && !more; k++)
+		more = b->events[k & (b->room - 1)].id.value == id;
 	if (queue_shared(q))
 		pthread_mutex_unlock(&q->lock);
 	return more;

@@ -2,33 +2,118 @@
 #include "call/backlog.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-static struct asys_event *at(const struct backlog *b, size_t k)
+#define ROOM_LEAST 256u
+#define LINEAR_MOST 32u /* so many are looked through one by one */
+
+static size_t slot_of(const struct backlog *b, size_t place)
 {
-	return &b->events[(b->head + k) & (b->room - 1)];
+	return place & (b->room - 1);
 }
+
+static struct asys_event *at(const struct backlog *b, size_t place)
+{
+	return &b->events[slot_of(b, place)];
+}
+
+/* Index: linear probing, at most half full. Fibonacci hashing: ids of one time differ in few bits. */
+
+static size_t index_mask(const struct backlog *b)
+{
+	return 2 * b->room - 1;
+}
+
+static size_t home(const struct backlog *b, int64_t id)
+{
+	return (size_t)(((uint64_t)id * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & index_mask(b);
+}
+
+static void index_add(struct backlog *b, size_t place)
+{
+	int64_t id = at(b, place)->id.value;
+	size_t k = home(b, id);
+
+	if (id <= 0)
+		return; /* a report, or taken */
+	while (b->index[k])
+		k = (k + 1) & index_mask(b);
+	b->index[k] = (uint32_t)slot_of(b, place) + 1;
+}
+
+/* Where it stands; a free one if it does not. */
+static size_t index_find(const struct backlog *b, int64_t id)
+{
+	size_t k = home(b, id);
+
+	while (b->index[k] && b->events[b->index[k] - 1].id.value != id)
+		k = (k + 1) & index_mask(b);
+	return k;
+}
+
+/* Moves up those behind it that would not be found over a gap. */
+static void index_remove(struct backlog *b, int64_t id)
+{
+	size_t gap = index_find(b, id), k = gap;
+
+	while (b->index[k = (k + 1) & index_mask(b)]) {
+		size_t wanted = home(b, b->events[b->index[k] - 1].id.value);
+
+		if (((k - wanted) & index_mask(b)) >= ((k - gap) & index_mask(b))) {
+			b->index[gap] = b->index[k];
+			gap = k;
+		}
+	}
+	b->index[gap] = 0;
+}
+
+/* False: no memory, and one looks for it among all. */
+static bool index_make(struct backlog *b)
+{
+	if (!b->index)
+		b->index = malloc(2 * b->room * sizeof(*b->index));
+	if (!b->index)
+		return false;
+	memset(b->index, 0, 2 * b->room * sizeof(*b->index));
+	for (size_t place = b->head; place != b->tail; place++)
+		index_add(b, place);
+	b->indexed = true;
+	return true;
+}
+
+/* The row. */
 
 static bool grow(struct backlog *b)
 {
-	size_t room = b->room ? 2 * b->room : 256;
-	struct asys_event *events = malloc(room * sizeof(*events));
+	size_t room = !b->room ? ROOM_LEAST : b->count > b->room / 2 ? 2 * b->room : b->room;
+	struct asys_event *events = room <= UINT32_MAX / 2 ? malloc(room * sizeof(*events)) : NULL;
+	size_t n = 0;
 
 	if (!events)
 		return false;
-	for (size_t k = 0; k < b->count; k++)
-		events[k] = *at(b, k);
+	for (size_t place = b->head; place != b->tail; place++)
+		if (at(b, place)->id.value)
+			events[n++] = *at(b, place);
 	free(b->events);
+	free(b->index);
+	b->index = NULL;
 	b->events = events;
 	b->head = 0;
+	b->tail = n;
 	b->room = room;
+	b->indexed = b->indexed && index_make(b);
 	return true;
 }
 
 bool backlog_add(struct backlog *b, const struct asys_event *event)
 {
-	if (b->count == b->room && !grow(b))
+	if (b->tail - b->head == b->room && !grow(b))
 		return false;
-	*at(b, b->count++) = *event;
+	*at(b, b->tail) = *event;
+	if (b->indexed)
+		index_add(b, b->tail);
+	b->tail++;
+	b->count++;
 	return true;
 }
 
@@ -41,47 +126,61 @@ bool backlog_add_report(struct backlog *b, const struct asys_event *event)
 	return backlog_add(b, &report);
 }
 
+/* It is out of the index. */
+static void leave(struct backlog *b, struct asys_event *event, struct asys_event *ret_event)
+{
+	*ret_event = *event;
+	event->id.value = 0;
+	b->count--;
+	while (b->head != b->tail && !at(b, b->head)->id.value)
+		b->head++;
+	b->indexed = b->indexed && b->count;
+}
+
 void backlog_take_first(struct backlog *b, struct asys_event *ret_event)
 {
-	*ret_event = *at(b, 0);
+	struct asys_event *event = at(b, b->head);
+
+	if (b->indexed && event->id.value > 0)
+		index_remove(b, event->id.value);
+	leave(b, event, ret_event);
 	if (ret_event->id.value < 0)
 		ret_event->id.value = ~ret_event->id.value;
-	b->head++;
-	b->count--;
 }
 
-/* One more than its place in the row; 0: not there. */
-static size_t find(const struct backlog *b, int64_t id)
+static struct asys_event *find(struct backlog *b, int64_t id)
 {
-	size_t k = b->count;
+	size_t k;
 
-	while (k && at(b, k - 1)->id.value != id)
-		k--;
-	return k;
+	if (b->tail - b->head > LINEAR_MOST && (b->indexed || index_make(b))) {
+		k = index_find(b, id);
+		return b->index[k] ? &b->events[b->index[k] - 1] : NULL;
+	}
+	for (size_t place = b->tail; place != b->head; place--)
+		if (at(b, place - 1)->id.value == id)
+			return at(b, place - 1);
+	return NULL;
 }
 
-const struct asys_event *backlog_find(const struct backlog *b, int64_t id)
+const struct asys_event *backlog_find(struct backlog *b, int64_t id)
 {
-	size_t k = find(b, id);
-
-	return k ? at(b, k - 1) : NULL;
+	return id > 0 ? find(b, id) : NULL;
 }
 
 bool backlog_take(struct backlog *b, int64_t id, struct asys_event *ret_event)
 {
-	size_t k = find(b, id);
+	struct asys_event *event = id > 0 ? find(b, id) : NULL;
 
-	if (!k--)
+	if (!event)
 		return false;
-	*ret_event = *at(b, k);
-	for (; k; k--)
-		*at(b, k) = *at(b, k - 1);
-	b->head++;
-	b->count--;
+	if (b->indexed)
+		index_remove(b, id);
+	leave(b, event, ret_event);
 	return true;
 }
 
 void backlog_free(struct backlog *b)
 {
 	free(b->events);
+	free(b->index);
 }

@@ -3,7 +3,9 @@
  * Events whose slots were needed for new calls: a FIFO that grows.
  *
  * Its owner (the client, see slot.h) alone touches it. An event that is in it has no slot any more, but its id
- * still holds for whoever waits on that call.
+ * still holds for whoever waits on that call. Most are taken in their order; where one is looked for by its id among
+ * many, an index of ids is made, and kept until the backlog is empty, so that waits for each of n kept events
+ * cost n looks, not n * n.
  */
 #ifndef CALL_BACKLOG_H
 #define CALL_BACKLOG_H
@@ -15,8 +17,13 @@
 
 /* Zeroed: empty. */
 struct backlog {
-	struct asys_event *events;
-	size_t head, count, room; /* room: a power of two */
+	struct asys_event *
+		events; /* by place: places head to tail - 1, modulo room; id 0: taken out of the middle */
+	size_t head, tail, room; /* room: a power of two */
+	size_t count;		 /* events in it */
+	uint32_t *
+		index; /* place modulo room, + 1, by the hash of the id, or next to it; 2 * room; 0: free */
+	bool indexed; /* all events but reports are in it */
 };
 
 /* Last in the row; false: no memory. */
@@ -27,7 +34,7 @@ bool backlog_add_report(struct backlog *b, const struct asys_event *event);
 /* The oldest. There is one. */
 void backlog_take_first(struct backlog *b, struct asys_event *ret_event);
 /* The event of the call, or the sending, `id`. NULL: not there. Valid until the next change. */
-const struct asys_event *backlog_find(const struct backlog *b, int64_t id);
+const struct asys_event *backlog_find(struct backlog *b, int64_t id);
 /* The same one, out of the middle. False: not there. */
 bool backlog_take(struct backlog *b, int64_t id, struct asys_event *ret_event);
 void backlog_free(struct backlog *b);

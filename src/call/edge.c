@@ -101,8 +101,8 @@ static void doom(struct slot *slot, int err)
 	slot->doomed = 1;
 }
 
-int edge_add(struct edge_pool *edges, struct slot_pool *pool, const struct backlog *backlog,
-	     uint32_t i, int64_t id, enum edge_kind kind)
+int edge_add(struct edge_pool *edges, struct slot_pool *pool, struct backlog *backlog, uint32_t i,
+	     int64_t id, enum edge_kind kind)
 {
 	struct slot *slot = &pool->slots[i];
 	const struct asys_event *kept;

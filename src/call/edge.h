@@ -46,8 +46,8 @@ void edge_pool_free(struct edge_pool *pool);
  * Makes slot `i` wait for the call named `id`, or takes its result at once if that has ended (it may be in the
  * backlog by now). What is wrong with the id dooms the slot. 0, or -ENOMEM with message.
  */
-int edge_add(struct edge_pool *edges, struct slot_pool *pool, const struct backlog *backlog,
-	     uint32_t i, int64_t id, enum edge_kind kind);
+int edge_add(struct edge_pool *edges, struct slot_pool *pool, struct backlog *backlog, uint32_t i,
+	     int64_t id, enum edge_kind kind);
 
 /* Slot `i`, which may still wait for others, does so no longer. */
 void edges_forget(struct edge_pool *edges, struct slot_pool *pool, uint32_t i);
