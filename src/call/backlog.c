@@ -83,12 +83,17 @@ static bool index_make(struct backlog *b)
 
 /* The row. */
 
-static bool grow(struct backlog *b)
+/* Room for so many more, and what those that were taken out of the middle had is used again. */
+static bool grow(struct backlog *b, size_t more)
 {
-	size_t room = !b->room ? ROOM_LEAST : b->count > b->room / 2 ? 2 * b->room : b->room;
-	struct asys_event *events = room <= UINT32_MAX / 2 ? malloc(room * sizeof(*events)) : NULL;
-	size_t n = 0;
+	size_t needed = b->count + b->reserved + more, room = b->room ? b->room : ROOM_LEAST, n = 0;
+	struct asys_event *events;
 
+	if (b->room && needed > b->room / 2)
+		room *= 2;
+	while (room < needed)
+		room *= 2;
+	events = room <= UINT32_MAX / 2 ? malloc(room * sizeof(*events)) : NULL;
 	if (!events)
 		return false;
 	for (size_t place = b->head; place != b->tail; place++)
@@ -107,7 +112,7 @@ static bool grow(struct backlog *b)
 
 bool backlog_add(struct backlog *b, const struct asys_event *event)
 {
-	if (b->tail - b->head == b->room && !grow(b))
+	if (b->tail - b->head + b->reserved == b->room && !grow(b, 1))
 		return false;
 	*at(b, b->tail) = *event;
 	if (b->indexed)
@@ -124,6 +129,19 @@ bool backlog_add_report(struct backlog *b, const struct asys_event *event)
 
 	report.id.value = ~report.id.value;
 	return backlog_add(b, &report);
+}
+
+bool backlog_reserve(struct backlog *b, size_t n)
+{
+	if (b->tail - b->head + b->reserved + n > b->room && !grow(b, n))
+		return false;
+	b->reserved += n;
+	return true;
+}
+
+void backlog_release(struct backlog *b, size_t n)
+{
+	b->reserved -= n;
 }
 
 /* It is out of the index. */

@@ -15,14 +15,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Zeroed: empty. */
+/* Zeroed: empty. An event's place is its number since the beginning; it lies there modulo `room`. */
 struct backlog {
-	struct asys_event *
-		events; /* by place: places head to tail - 1, modulo room; id 0: taken out of the middle */
-	size_t head, tail, room; /* room: a power of two */
-	size_t count;		 /* events in it */
-	uint32_t *
-		index; /* place modulo room, + 1, by the hash of the id, or next to it; 2 * room; 0: free */
+	struct asys_event *events; /* id 0: it was taken out of the middle */
+	size_t head, tail;	   /* places of the oldest, and of the next */
+	size_t room;		   /* a power of two */
+	size_t count;		   /* events in it */
+	size_t reserved;	   /* room that others may not have */
+	/* Where events lie, + 1, by the hash of the id, or in the next free one of 2 * room; 0: free. */
+	uint32_t *index;
 	bool indexed; /* all events but reports are in it */
 };
 
@@ -31,6 +32,9 @@ bool backlog_add(struct backlog *b, const struct asys_event *event);
 /* The same for what a step of a sending reports: it has the sending's id, and does not stand for the sending's own
  * event, which is found and taken by that id. */
 bool backlog_add_report(struct backlog *b, const struct asys_event *event);
+/* Room for so many, which backlog_release gives back, or one by one to be filled; false: no memory. */
+bool backlog_reserve(struct backlog *b, size_t n);
+void backlog_release(struct backlog *b, size_t n);
 /* The oldest. There is one. */
 void backlog_take_first(struct backlog *b, struct asys_event *ret_event);
 /* The event of the call, or the sending, `id`. NULL: not there. Valid until the next change. */

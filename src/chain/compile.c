@@ -163,6 +163,7 @@ int chain_compile(struct asys_chain *c)
 	uint32_t *places = calloc(count + 1, sizeof(*places));
 	bool changes;
 
+	c->reports = 0;
 	c->initial = calloc(count + 1, sizeof(*c->initial));
 	c->nexts.at = calloc(c->whens.count + 1, sizeof(*c->nexts.at));
 	if (!places || !c->initial || !c->nexts.at) {
@@ -178,9 +179,11 @@ int chain_compile(struct asys_chain *c)
 	each_edge(c, places);
 	free(places);
 	changes = may_change_descriptors(c);
-	for (uint32_t k = 0; k < count; k++)
+	for (uint32_t k = 0; k < count; k++) {
+		c->reports += (c->steps.at[k].flags & STEP_REPORT) != 0;
 		if (c->steps.at[k].kind == STEP_CALL)
 			note_call(c, &c->steps.at[k], changes);
+	}
 	link_ready(c);
 	return 0;
 }

@@ -136,6 +136,7 @@ struct asys_chain {
 	ARRAY(uint32_t) nexts;
 	uint32_t calls;		    /* steps that are calls */
 	bool may_block;		    /* one of them may wait for ever, or hang */
+	uint32_t reports;	    /* how many of them report */
 	bool may_hang;		    /* one of them is an open, or STEP_FILE, not AT_ONCE */
 	struct step_state *initial; /* of every sending; those ready at once are linked, from ... */
 	uint32_t first_ready, last_ready;

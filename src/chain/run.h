@@ -56,6 +56,7 @@ struct instance {
 	_Atomic uint32_t cancelled;
 	bool started, ended, listed;
 	bool cut;      /* a step ended because of the cancel */
+	bool reserved; /* its queue keeps room for its reports: it may have to end without a step */
 	uint32_t hung; /* step whose call did not end on a shared thread: it gets its own; NIL */
 	_Atomic bool timed_out; /* cancelled by its deadline: by its owner, or the queue's timer */
 	uint32_t flags;		/* of the sending: priority, quiet */

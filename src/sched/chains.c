@@ -89,10 +89,29 @@ static int make_instance(struct asys_chain *c, struct instance **ret_inst)
 	return err;
 }
 
-static void free_instance(struct instance *inst)
+static void free_instance(struct asys_queue *q, struct instance *inst)
 {
+	if (unlikely(inst->reserved))
+		backlog_release(&q->backlog, inst->chain->reports);
 	instance_done(inst);
 	free(inst);
+}
+
+/* What it waits for may never come, or not as it should: then it ends without a step, with all its reports, and at that
+ * time nobody could be told that there is no memory for them. */
+static int reserve_reports(struct asys_queue *q, struct instance *inst,
+			   const struct asys_arg_ params[6])
+{
+	bool may_fail = q->nnext != 0; /* asys_after and its kind */
+
+	for (unsigned k = 0; k < 6; k++)
+		may_fail |= arg_is_id(params[k]);
+	if (likely(!inst->chain->reports || !may_fail))
+		return 0;
+	inst->reserved = backlog_reserve(&q->backlog, inst->chain->reports);
+	return inst->reserved ? 0 :
+				fail(-ENOMEM, "no memory for the %u reports of a sending",
+				     inst->chain->reports);
 }
 
 static void fill_slot(struct asys_queue *q, uint32_t i, struct instance *inst,
@@ -126,6 +145,8 @@ ASYS_API asys_id asys_chain_send6(struct asys_queue *q, struct asys_chain *c,
 	if (!err)
 		err = make_instance(c, &inst);
 	if (!err)
+		err = reserve_reports(q, inst, params);
+	if (!err)
 		i = slot_new(q, &err);
 	if (i != NIL) {
 		fill_slot(q, i, inst, params);
@@ -134,7 +155,7 @@ ASYS_API asys_id asys_chain_send6(struct asys_queue *q, struct asys_chain *c,
 		id = not_sent(q, err);
 	}
 	if (id.value < 0 && inst)
-		free_instance(inst);
+		free_instance(q, inst);
 	queue_leave(q);
 	return id;
 }
@@ -203,7 +224,7 @@ static void end_sending(struct asys_queue *q, struct instance *inst)
 	q->host.stats.by_engine
 		[ASYS_ENGINE_AUTO]--; /* its calls were counted, and `end` counts it again */
 	inst->ended = true;
-	free_instance(inst);
+	free_instance(q, inst);
 	end(q, (uint32_t)(slot - q->host.pool.slots), result);
 }
 
@@ -212,6 +233,9 @@ static void start_sending(struct asys_queue *q, struct instance *inst)
 {
 	const struct slot *slot = slot_at(q, inst->slot);
 
+	if (unlikely(inst->reserved))
+		backlog_release(&q->backlog, inst->chain->reports);
+	inst->reserved = false;
 	instance_start(inst, &slot->call, slot->deadline);
 }
 
@@ -320,7 +344,7 @@ static bool report(struct asys_queue *q, struct instance *inst, uint32_t k)
 					  inst->step[k].result,
 					  inst->chain->steps.at[k].user };
 
-	if (event_add(q, &event))
+	if (event_add(q, &event, false))
 		return true;
 	chain_unget_report(inst, k);
 	return false;
@@ -498,7 +522,7 @@ void chains_run(struct asys_queue *q, bool here)
 /* Ends */
 
 /* It will not begin: as if all its steps had been skipped. */
-static void report_all(struct asys_queue *q, const struct instance *inst)
+static void report_all(struct asys_queue *q, struct instance *inst)
 {
 	const struct asys_chain *c = inst->chain;
 
@@ -508,8 +532,9 @@ static void report_all(struct asys_queue *q, const struct instance *inst)
 						  c->steps.at[k].user };
 
 		if (c->steps.at[k].flags & STEP_REPORT)
-			event_add(q, &event);
+			event_add(q, &event, inst->reserved);
 	}
+	inst->reserved = false; /* it is used up */
 }
 
 /* A sending ends other than by its last step. Cancelled, it must be able to close what it opened; only
@@ -522,7 +547,7 @@ static bool takes_sending(struct asys_queue *q, struct instance *inst, int64_t r
 		report_all(q, inst);
 		slot->call.user = inst->user;
 		slot->chain = SLOT_NO_CHAIN;
-		free_instance(inst);
+		free_instance(q, inst);
 		return false;
 	}
 	if (!inst->started)

@@ -40,10 +40,12 @@ bool events_keep(struct asys_queue *q)
 
 /* Behind all that has ended before, or one sending that reports again and again would keep the events of others
  * from being got: those kept aside are got first. */
-bool event_add(struct asys_queue *q, const struct asys_event *report)
+bool event_add(struct asys_queue *q, const struct asys_event *report, bool reserved)
 {
 	while (q->ended.head != NIL && keep_first(q))
 		;
+	if (unlikely(reserved))
+		backlog_release(&q->backlog, 1);
 	if (!backlog_add_report(&q->backlog, report))
 		return false;
 	q->nended++;

@@ -342,8 +342,9 @@ bool chain_asked_to_end(struct asys_queue *q, uint32_t i);
 bool slot_asked_to_end(const struct slot *slot); /* a call or a sending */
 uint64_t chain_work_ns(const struct asys_queue *q, const struct slot *slot);
 
-/* get.c: what a step of a sending reports, an event that no slot stands for; false: no memory. */
-bool event_add(struct asys_queue *q, const struct asys_event *report);
+/* get.c: what a step of a sending reports, an event that no slot stands for; false: no memory. `reserved`: there is room
+ * for it (backlog_reserve). */
+bool event_add(struct asys_queue *q, const struct asys_event *report, bool reserved);
 
 /* cancel.c */
 int timer_add(struct asys_queue *q, uint32_t i); /* 0 or -ENOMEM */

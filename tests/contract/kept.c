@@ -106,6 +106,30 @@ static void test_against_model(void **state)
 			against_model(k + 10 * ids, crowds[k], ids);
 }
 
+/* What was reserved is there without memory: nothing moves. */
+static void test_reserved(void **state)
+{
+	static struct model m;
+	struct backlog b = { 0 };
+	const struct asys_event *events;
+
+	(void)state;
+	m.count = 0;
+	check(backlog_reserve(&b, 700));
+	for (uint64_t n = 1; n <= 1500; n++)
+		add(&b, &m, n, false);
+	events = b.events;
+	for (uint64_t n = 1501; n <= 2200; n++) {
+		backlog_release(&b, 1);
+		add(&b, &m, n, true);
+	}
+	check(b.events == events);
+	check_eq(b.reserved, 0);
+	while (m.count)
+		take_oldest(&b, &m);
+	backlog_free(&b);
+}
+
 /* One that nobody takes stays the oldest, and all others are taken by id: room is used again. */
 static void test_oldest_stays(void **state)
 {
@@ -147,6 +171,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		contract(test_against_model),
+		contract(test_reserved),
 		contract(test_oldest_stays),
 		contract(test_waits),
 	};
