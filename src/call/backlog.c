@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define ROOM_LEAST 256u
+#define INDEX_LEAST 128u
 #define LINEAR_MOST 32u /* so many are looked through one by one */
 
 static size_t slot_of(const struct backlog *b, size_t place)
@@ -17,11 +18,11 @@ static struct asys_event *at(const struct backlog *b, size_t place)
 	return &b->events[slot_of(b, place)];
 }
 
-/* Index: linear probing, at most half full. Fibonacci hashing: ids of one time differ in few bits. */
+/* Index: linear probing. Fibonacci hashing: ids of one time differ in few bits. */
 
 static size_t index_mask(const struct backlog *b)
 {
-	return 2 * b->room - 1;
+	return b->index_room - 1;
 }
 
 static size_t home(const struct backlog *b, int64_t id)
@@ -29,7 +30,7 @@ static size_t home(const struct backlog *b, int64_t id)
 	return (size_t)(((uint64_t)id * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & index_mask(b);
 }
 
-static void index_add(struct backlog *b, size_t place)
+static void index_put(struct backlog *b, size_t place)
 {
 	int64_t id = at(b, place)->id.value;
 	size_t k = home(b, id);
@@ -39,6 +40,7 @@ static void index_add(struct backlog *b, size_t place)
 	while (b->index[k])
 		k = (k + 1) & index_mask(b);
 	b->index[k] = (uint32_t)slot_of(b, place) + 1;
+	b->in_index++;
 }
 
 /* Where it stands; a free one if it does not. */
@@ -65,19 +67,28 @@ static void index_remove(struct backlog *b, int64_t id)
 		}
 	}
 	b->index[gap] = 0;
+	b->in_index--;
 }
 
-/* False: no memory, and one looks for it among all. */
+/* With room for as many again. False: no memory, and one looks for it among all. */
 static bool index_make(struct backlog *b)
 {
-	if (!b->index)
-		b->index = malloc(2 * b->room * sizeof(*b->index));
+	size_t room = INDEX_LEAST;
+
+	while (room < 4 * b->count)
+		room *= 2;
+	if (room != b->index_room) {
+		free(b->index);
+		b->index = malloc(room * sizeof(*b->index));
+		b->index_room = b->index ? room : 0;
+	}
+	b->in_index = 0;
+	b->indexed = b->index != NULL;
 	if (!b->index)
 		return false;
-	memset(b->index, 0, 2 * b->room * sizeof(*b->index));
+	memset(b->index, 0, room * sizeof(*b->index));
 	for (size_t place = b->head; place != b->tail; place++)
-		index_add(b, place);
-	b->indexed = true;
+		index_put(b, place);
 	return true;
 }
 
@@ -100,13 +111,12 @@ static bool grow(struct backlog *b, size_t more)
 		if (at(b, place)->id.value)
 			events[n++] = *at(b, place);
 	free(b->events);
-	free(b->index);
-	b->index = NULL;
 	b->events = events;
 	b->head = 0;
 	b->tail = n;
 	b->room = room;
-	b->indexed = b->indexed && index_make(b);
+	if (b->indexed)
+		index_make(b);
 	return true;
 }
 
@@ -115,10 +125,12 @@ bool backlog_add(struct backlog *b, const struct asys_event *event)
 	if (b->tail - b->head + b->reserved == b->room && !grow(b, 1))
 		return false;
 	*at(b, b->tail) = *event;
-	if (b->indexed)
-		index_add(b, b->tail);
 	b->tail++;
 	b->count++;
+	if (b->indexed && 2 * (b->in_index + 1) > b->index_room)
+		index_make(b);
+	else if (b->indexed)
+		index_put(b, b->tail - 1);
 	return true;
 }
 

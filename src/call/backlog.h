@@ -22,9 +22,11 @@ struct backlog {
 	size_t room;		   /* a power of two */
 	size_t count;		   /* events in it */
 	size_t reserved;	   /* room that others may not have */
-	/* Where events lie, + 1, by the hash of the id, or in the next free one of 2 * room; 0: free. */
+	/* Where events lie, + 1, by the hash of the id, or in the next free one; 0: free. At most half full. */
 	uint32_t *index;
-	bool indexed; /* all events but reports are in it */
+	size_t index_room; /* a power of two */
+	size_t in_index;   /* so many */
+	bool indexed;	   /* all events but reports are in it */
 };
 
 /* Last in the row; false: no memory. */
