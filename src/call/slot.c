@@ -63,6 +63,29 @@ void slot_pool_free(struct slot_pool *pool)
 	memset(pool, 0, sizeof(*pool));
 }
 
+#define BIT(state) (1u << (state))
+
+bool slot_may_become(const struct slot *slot, enum slot_state to)
+{
+	static const uint8_t next[SLOT_STATES] = {
+		[SLOT_FREE] = BIT(SLOT_READY),
+		[SLOT_READY] = BIT(SLOT_WAITING) | BIT(SLOT_READY) | BIT(SLOT_HANDED) |
+			       BIT(SLOT_RUNNING) | BIT(SLOT_HELD) | BIT(SLOT_ENDED) |
+			       BIT(SLOT_FREE),
+		[SLOT_WAITING] = BIT(SLOT_READY) | BIT(SLOT_HANDED) | BIT(SLOT_HELD) |
+				 BIT(SLOT_ENDED) | BIT(SLOT_FREE),
+		[SLOT_HANDED] = BIT(SLOT_READY) | BIT(SLOT_HANDED) | BIT(SLOT_RUNNING) |
+				BIT(SLOT_HELD) | BIT(SLOT_ENDED) | BIT(SLOT_FREE),
+		[SLOT_RUNNING] = BIT(SLOT_READY) | BIT(SLOT_HANDED) | BIT(SLOT_RUNNING) |
+				 BIT(SLOT_HELD) | BIT(SLOT_ENDED) | BIT(SLOT_FREE),
+		[SLOT_HELD] =
+			BIT(SLOT_READY) | BIT(SLOT_RUNNING) | BIT(SLOT_ENDED) | BIT(SLOT_FREE),
+		[SLOT_ENDED] = BIT(SLOT_FREE),
+	};
+
+	return next[slot->state] & BIT(to);
+}
+
 int slot_find_error(const struct slot_pool *pool, int64_t id)
 {
 	if (id < 0)

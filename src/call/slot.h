@@ -50,6 +50,8 @@ enum slot_state {
 	SLOT_ENDED,   /* its event waits to be got */
 };
 
+#define SLOT_STATES (SLOT_ENDED + 1)
+
 /* slot.list: which list a READY slot is on (times three priorities). */
 enum { LIST_QUICK, LIST_START, LIST_HOME, LIST_KINDS };
 
@@ -107,6 +109,49 @@ static_assert(sizeof(struct slot) == 128, "a slot is two cache lines");
 static_assert(offsetof(struct slot, call.flags) == 4, "cancelpoint.S reads flags at 4");
 static_assert(offsetof(struct slot, id) == 64, "line 1 starts with the id");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "state is the low byte of state_word");
+
+/*
+ * A state is changed by slot_to alone. Where assertions are compiled in, as in all that CI builds but the benchmarks, it
+ * dies of any change but these; beside each stand the functions that make it:
+ *
+ *   FREE    -> READY    slot_alloc; it is on no list before it is sent
+ *   READY   -> WAITING  send_modified: on other calls, or until its words are complete
+ *           -> READY    list_add, unpop: onto a list
+ *           -> HANDED   hand_to, threads_offer
+ *           -> RUNNING  run_here, run_risky, run_context_call; go_on, a sending
+ *           -> HELD     start_timer; end, failure injection
+ *           -> ENDED    end: cancelled, late, or doomed before it began
+ *           -> FREE     run_first, which needs no event; refuse; a step of a sending, as below
+ *   WAITING -> READY    make_ready
+ *           -> HANDED   make_ready, to a thread at once
+ *           -> HELD, ENDED  end: cancelled
+ *           -> FREE     refuse
+ *   HANDED  -> READY    list_add: the engine does not have it any more (again); hand_to: it never had it
+ *           -> HANDED   threads_offer, from another engine (transfer_to_thread)
+ *           -> RUNNING  chain_returned; chain_takes, the step that a sending's own slot ran
+ *           -> HELD, ENDED  end
+ *           -> FREE     chain_takes, a step that had a slot for itself
+ *   RUNNING -> READY    list_add: it hangs, or is to go on later; step_slot, for a sending's next step
+ *           -> HANDED, HELD, ENDED, FREE  as from HANDED
+ *           -> RUNNING  go_on, again
+ *   HELD    -> READY, RUNNING, FREE   a sending's timer, as from HANDED
+ *           -> ENDED    end: it was held back for long enough
+ *   ENDED   -> FREE     slot_freed: its event was got, or is kept aside
+ */
+bool slot_may_become(const struct slot *slot, enum slot_state to);
+
+static inline void slot_to(struct slot *slot, enum slot_state to)
+{
+	assert(slot_may_become(slot, to));
+	slot->state = (uint8_t)to;
+}
+
+/* READY, and nothing else is known of it. */
+static inline void slot_clear(struct slot *slot)
+{
+	assert(slot_may_become(slot, SLOT_READY));
+	slot->state_word = SLOT_READY;
+}
 
 /* Doubly linked list of slots by index. */
 struct slot_list {
@@ -219,7 +264,7 @@ static inline uint32_t slot_alloc(struct slot_pool *pool)
 	slot->pending = 0;
 	slot->timer = 0;
 	slot->aux = 0;
-	slot->state_word = SLOT_READY;
+	slot_clear(slot);
 	return i;
 }
 
@@ -227,7 +272,7 @@ static inline void slot_release(struct slot_pool *pool, uint32_t i)
 {
 	struct slot *slot = &pool->slots[i];
 
-	slot->state = SLOT_FREE;
+	slot_to(slot, SLOT_FREE);
 	if (unlikely((slot->id & ID_SEQ_MASK) > ID_SEQ_MASK - (int64_t)pool->depth))
 		pool->retired++; /* S4 */
 	else

@@ -218,7 +218,7 @@ static bool push(struct host *host, uint32_t i, enum lane lane)
 	slot->lane = (uint8_t)lane; /* before a thread sees it */
 	if (!work_push(&t->lane[lane][call_priority(&slot->call)], i, &slot->aux))
 		return false;
-	slot->state = SLOT_HANDED;
+	slot_to(slot, SLOT_HANDED);
 	slot->engine = ASYS_ENGINE_THREADS;
 	host->outstanding[ASYS_ENGINE_THREADS]++;
 	t->looks_in_vain = 0;

@@ -251,7 +251,7 @@ static uint32_t step_slot(struct asys_queue *q, struct instance *inst, uint32_t 
 	if (inst->own_step == NIL && !other) {
 		inst->own_step = k;
 		slot = slot_at(q, i);
-		slot->state_word = SLOT_READY;
+		slot_clear(slot);
 		slot->chain = SLOT_SENDING;
 		slot->pending = 0;
 		slot->aux = 0;
@@ -329,7 +329,7 @@ static bool start_timer(struct asys_queue *q, struct instance *inst, uint32_t k,
 	slot->deadline = clock_now() + ns;
 	if (slot->deadline < ns)
 		slot->deadline = UINT64_MAX - 1;
-	slot->state = SLOT_HELD;
+	slot_to(slot, SLOT_HELD);
 	slot->held = 1;
 	slot->result = 0;
 	inst->out++;
@@ -404,7 +404,7 @@ static bool leave_in_ring(struct asys_queue *q, struct instance *inst, uint32_t 
 	}
 	inst->out--;
 	inst->own_step = NIL;
-	slot_at(q, i)->state = SLOT_RUNNING;
+	slot_to(slot_at(q, i), SLOT_RUNNING);
 	slot_at(q, i)->call.nr = CALL_CHAIN;
 	return false;
 }
@@ -460,8 +460,8 @@ static void go_on(struct asys_queue *q, struct instance *inst, bool here)
 	struct asys_call call;
 	uint32_t k = NIL;
 
-	slot_at(q, inst->slot)->state =
-		inst->own_step == NIL ? SLOT_RUNNING : slot_at(q, inst->slot)->state;
+	if (inst->own_step == NIL)
+		slot_to(slot_at(q, inst->slot), SLOT_RUNNING);
 	for (unsigned n = 0; n < YIELD_AFTER; n++) {
 		switch (chain_next(inst, &k, &call)) {
 		case CHAIN_ENDED:
@@ -577,7 +577,7 @@ bool chain_takes(struct asys_queue *q, uint32_t i, int64_t result)
 		inst->own_step = NIL;
 		if (slot->call.nr == CALL_TIMER && slot->timer)
 			timer_remove(q, i);
-		slot->state = SLOT_RUNNING;
+		slot_to(slot, SLOT_RUNNING);
 		slot->engine = ASYS_ENGINE_AUTO;
 		slot->call.nr = CALL_CHAIN;
 		slot->call.flags = inst->flags;
@@ -602,7 +602,7 @@ void chain_returned(struct asys_queue *q, uint32_t i)
 	q->host.done_ns += inst->calls_ns;
 	q->host.stats.by_engine[ASYS_ENGINE_THREADS] += inst->calls;
 	inst->calls_ns = inst->calls = 0;
-	slot->state = SLOT_RUNNING;
+	slot_to(slot, SLOT_RUNNING);
 	slot->engine = ASYS_ENGINE_AUTO;
 	slot->call.flags = inst->flags;
 	q->news = true;

@@ -50,7 +50,7 @@ void run_here(struct asys_queue *q, uint32_t i)
 		chain_run(q, i);
 		return;
 	}
-	slot->state = SLOT_RUNNING;
+	slot_to(slot, SLOT_RUNNING);
 	slot->engine = ASYS_ENGINE_INLINE;
 	if (likely(!queue_shared(q))) {
 		end(q, i, run_measured(q, &slot->call));

@@ -18,7 +18,7 @@ static bool hold_back(struct asys_queue *q, uint32_t i, int64_t result)
 	if (slot->timer)
 		timer_remove(q, i);
 	slot->deadline = clock_now() + ns;
-	slot->state = SLOT_HELD;
+	slot_to(slot, SLOT_HELD);
 	slot->result = result;
 	if (timer_add(q, i))
 		return false;
@@ -59,7 +59,7 @@ void end(struct asys_queue *q, uint32_t i, int64_t result)
 	if (unlikely(slot->timer))
 		timer_remove(q, i);
 	slot->result = result;
-	slot->state = SLOT_ENDED;
+	slot_to(slot, SLOT_ENDED);
 	q->inflight--;
 	q->blocked = false;
 	q->host.stats.by_engine[slot->engine]++;

@@ -130,7 +130,7 @@ static inline void list_add(struct asys_queue *q, uint32_t i, unsigned list)
 {
 	struct slot *slot = slot_at(q, i);
 
-	slot->state = SLOT_READY;
+	slot_to(slot, SLOT_READY);
 	slot->list = (uint8_t)list;
 	list_push(&q->lists[list][call_priority(&slot->call)], q->host.pool.slots, i);
 	q->nlist[list]++;

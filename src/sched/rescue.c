@@ -228,7 +228,7 @@ void run_risky(struct asys_queue *q, uint32_t i)
 	bool interrupted;
 	int64_t result;
 
-	slot->state = SLOT_RUNNING;
+	slot_to(slot, SLOT_RUNNING);
 	slot->engine = ASYS_ENGINE_INLINE;
 	if (rescue_call(q, &slot->call, &result, &interrupted)) {
 		end(q, i, result);

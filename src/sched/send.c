@@ -349,7 +349,7 @@ static asys_id send_modified(struct asys_queue *q, uint32_t i, struct next_call 
 	struct slot *slot = slot_at(q, i);
 	int err;
 
-	slot->state = SLOT_WAITING;
+	slot_to(slot, SLOT_WAITING);
 	if (next)
 		apply_next(slot, next);
 	err = q->next_error ? no_memory_for_next() : add_dependencies(q, i, next);

@@ -17,7 +17,7 @@ void unpop(struct asys_queue *q, uint32_t i, unsigned list)
 	else
 		slot_at(q, l->head)->prev = i;
 	l->head = i;
-	slot->state = SLOT_READY;
+	slot_to(slot, SLOT_READY);
 	slot->list = (uint8_t)list;
 	q->nlist[list]++;
 }
@@ -27,11 +27,13 @@ int hand_to(struct asys_queue *q, int engine, uint32_t i)
 	struct slot *slot = slot_at(q, i);
 	int err;
 
-	slot->state = SLOT_HANDED;
+	slot_to(slot, SLOT_HANDED);
 	slot->engine = (uint8_t)engine;
 	err = engines[engine]->start(&q->host, i);
-	if (err)
+	if (err) {
 		slot->engine = ASYS_ENGINE_AUTO;
+		slot_to(slot, SLOT_READY);
+	}
 	return err;
 }
 
@@ -136,7 +138,7 @@ static bool wants_to_be_alone(const struct asys_call *call)
  * come back, with the new context, when they are needed. */
 static void run_context_call(struct asys_queue *q, uint32_t i)
 {
-	slot_at(q, i)->state = SLOT_RUNNING; /* the lock is let go meanwhile: nobody may end it */
+	slot_to(slot_at(q, i), SLOT_RUNNING); /* the lock is let go meanwhile: nobody may end it */
 	if (filter_call(&slot_at(q, i)->call))
 		engines_recall(&q->host);
 	context_leave(q, wants_to_be_alone(&slot_at(q, i)->call));
