@@ -103,7 +103,7 @@ static asys_id add_call(const struct build *b, const struct step *step)
 		if (value.is_id)
 			head |= (uint64_t)ASYS_CALL_REF(i) << 32;
 	}
-	return asys_chain_add6(b->chain, head, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+	return asys_chain_add_(b->chain, head, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 }
 
 static asys_id add_timer(const struct build *b, const struct step *step)

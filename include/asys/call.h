@@ -49,11 +49,11 @@ ASYS_API uint64_t asys_now(void);
  * asys_send with the call in registers instead of memory, which is what the wrappers use: `head` is
  * the number, and the flags shifted left by 32; the user word is 0 unless asys_user said otherwise.
  */
-ASYS_API asys_id asys_send6(struct asys_queue *queue, uint64_t head, uint64_t a0, uint64_t a1,
+ASYS_API asys_id asys_send_(struct asys_queue *queue, uint64_t head, uint64_t a0, uint64_t a1,
 			    uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
 
 /* A step of a chain instead, see asys/chain.h: what the wrappers use where they are given a chain. */
-ASYS_API asys_id asys_chain_add6(struct asys_chain *chain, uint64_t head, uint64_t a0, uint64_t a1,
+ASYS_API asys_id asys_chain_add_(struct asys_chain *chain, uint64_t head, uint64_t a0, uint64_t a1,
 				 uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
 
 ASYS_SAME_NAME_BEGIN_
@@ -64,7 +64,7 @@ ASYS_SAME_NAME_BEGIN_
 static inline asys_id asys_call(struct asys_queue *queue, uint32_t nr, uint64_t a0, uint64_t a1,
 				uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
-	return asys_send6(queue, nr, a0, a1, a2, a3, a4, a5);
+	return asys_send_(queue, nr, a0, a1, a2, a3, a4, a5);
 }
 ASYS_SAME_NAME_END_
 

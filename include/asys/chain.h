@@ -103,8 +103,8 @@ ASYS_API void asys_chain_close(struct asys_chain *chain);
  * The id's value is negative if it could not be sent: as asys_send, or -EINVAL for a chain that is
  * not ready or whose parameters are not all given.
  */
-#define asys_chain_send(...) asys_chain_send6(ASYS_ARGS_(__VA_ARGS__))
-ASYS_API asys_id asys_chain_send6(struct asys_queue *queue, struct asys_chain *chain,
+#define asys_chain_send(...) asys_chain_send_(ASYS_ARGS_(__VA_ARGS__))
+ASYS_API asys_id asys_chain_send_(struct asys_queue *queue, struct asys_chain *chain,
 				  const struct asys_arg_ params[6]);
 
 /* Steps that are no system calls */
@@ -114,21 +114,21 @@ ASYS_API asys_id asys_chain_send6(struct asys_queue *queue, struct asys_chain *c
 typedef int64_t asys_compute_fn(const uint64_t arg[6]);
 
 /* asys_chain_compute(chain, function, argument ...): up to six, integers, pointers or ids. */
-#define asys_chain_compute(...) asys_chain_compute6(ASYS_ARGS_(__VA_ARGS__))
-ASYS_API asys_id asys_chain_compute6(struct asys_chain *chain, asys_compute_fn *function,
+#define asys_chain_compute(...) asys_chain_compute_(ASYS_ARGS_(__VA_ARGS__))
+ASYS_API asys_id asys_chain_compute_(struct asys_chain *chain, asys_compute_fn *function,
 				     const struct asys_arg_ args[6]);
 
 /* Ends with 0 after `ns` nanoseconds (an integer or an id). */
-#define asys_chain_timer(chain, ns) asys_chain_timer1((chain), ASYS_WORD_(ns))
-ASYS_API asys_id asys_chain_timer1(struct asys_chain *chain, struct asys_arg_ ns);
+#define asys_chain_timer(chain, ns) asys_chain_timer_((chain), ASYS_WORD_(ns))
+ASYS_API asys_id asys_chain_timer_(struct asys_chain *chain, struct asys_arg_ ns);
 
 /*
  * asys_chain_sub(chain, sub, argument ...): all steps of `sub`, which is ready and may be closed
  * afterwards, as a block, with up to six arguments, one for each of its parameters. Its result is the
  * sub-chain's. What it reports and records is reported and recorded here.
  */
-#define asys_chain_sub(...) asys_chain_sub6(ASYS_ARGS_(__VA_ARGS__))
-ASYS_API asys_id asys_chain_sub6(struct asys_chain *chain, const struct asys_chain *sub,
+#define asys_chain_sub(...) asys_chain_sub_(ASYS_ARGS_(__VA_ARGS__))
+ASYS_API asys_id asys_chain_sub_(struct asys_chain *chain, const struct asys_chain *sub,
 				 const struct asys_arg_ args[6]);
 
 /* Values: ids that stand where a step's argument is expected */
@@ -139,9 +139,9 @@ ASYS_API asys_id asys_param(struct asys_chain *chain, unsigned index);
 ASYS_API asys_id asys_plus(struct asys_chain *chain, asys_id value, int64_t constant);
 /* What is in memory when the step starts: an int64_t, or an int. `address`: pointer, step or parameter,
  * these plus a constant; what is loaded is no address to load from or store at: a compute step can. */
-#define asys_load(chain, address) asys_load1((chain), ASYS_WORD_(address), false)
-#define asys_load_int(chain, address) asys_load1((chain), ASYS_WORD_(address), true)
-ASYS_API asys_id asys_load1(struct asys_chain *chain, struct asys_arg_ address, bool is_int);
+#define asys_load(chain, address) asys_load_((chain), ASYS_WORD_(address), false)
+#define asys_load_int(chain, address) asys_load_((chain), ASYS_WORD_(address), true)
+ASYS_API asys_id asys_load_(struct asys_chain *chain, struct asys_arg_ address, bool is_int);
 
 /* Modifiers of the next step; they return the chain, so that they nest */
 
@@ -168,8 +168,8 @@ ASYS_API struct asys_chain *asys_chain_after_error(struct asys_chain *chain, asy
  * result is the sum. If it fails after a part, its result is that error. */
 ASYS_API struct asys_chain *asys_full(struct asys_chain *chain);
 /* The result is stored as an int64_t (in a loop: each time) before what depends on it starts. */
-#define asys_store(chain, address) asys_store1((chain), ASYS_WORD_(address))
-ASYS_API struct asys_chain *asys_store1(struct asys_chain *chain, struct asys_arg_ address);
+#define asys_store(chain, address) asys_store_((chain), ASYS_WORD_(address))
+ASYS_API struct asys_chain *asys_store_(struct asys_chain *chain, struct asys_arg_ address);
 /* Its failure is not the chain's. */
 ASYS_API struct asys_chain *asys_may_fail(struct asys_chain *chain);
 /* It brings an event of its own, with this user word; skipped: with -ECANCELED. */
@@ -246,7 +246,7 @@ inline struct asys_chain *asys_after_error(struct asys_chain *chain, asys_id ste
 inline asys_id asys_call(struct asys_chain *chain, uint32_t nr, uint64_t a0, uint64_t a1,
 			 uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
-	return asys_chain_add6(chain, nr, a0, a1, a2, a3, a4, a5);
+	return asys_chain_add_(chain, nr, a0, a1, a2, a3, a4, a5);
 }
 
 inline asys_word_ asys_arg_missing_()
@@ -279,41 +279,41 @@ struct asys_args_ {
 template <typename... Words>
 inline asys_id asys_chain_send(struct asys_queue *queue, struct asys_chain *chain, Words... words)
 {
-	return asys_chain_send6(queue, chain, asys_args_(words...).args);
+	return asys_chain_send_(queue, chain, asys_args_(words...).args);
 }
 
 template <typename... Words>
 inline asys_id asys_chain_compute(struct asys_chain *chain, asys_compute_fn *function,
 				  Words... words)
 {
-	return asys_chain_compute6(chain, function, asys_args_(words...).args);
+	return asys_chain_compute_(chain, function, asys_args_(words...).args);
 }
 
 template <typename... Words>
 inline asys_id asys_chain_sub(struct asys_chain *chain, const struct asys_chain *sub,
 			      Words... words)
 {
-	return asys_chain_sub6(chain, sub, asys_args_(words...).args);
+	return asys_chain_sub_(chain, sub, asys_args_(words...).args);
 }
 
 inline asys_id asys_chain_timer(struct asys_chain *chain, asys_word_ ns)
 {
-	return asys_chain_timer1(chain, ns);
+	return asys_chain_timer_(chain, ns);
 }
 
 inline asys_id asys_load(struct asys_chain *chain, asys_word_ address)
 {
-	return asys_load1(chain, address, false);
+	return asys_load_(chain, address, false);
 }
 
 inline asys_id asys_load_int(struct asys_chain *chain, asys_word_ address)
 {
-	return asys_load1(chain, address, true);
+	return asys_load_(chain, address, true);
 }
 
 inline struct asys_chain *asys_store(struct asys_chain *chain, asys_word_ address)
 {
-	return asys_store1(chain, address);
+	return asys_store_(chain, address);
 }
 
 #else /* C */
@@ -322,7 +322,7 @@ static inline asys_id asys_chain_call_(struct asys_chain *chain, uint32_t nr, ui
 				       uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
 				       uint64_t a5)
 {
-	return asys_chain_add6(chain, nr, a0, a1, a2, a3, a4, a5);
+	return asys_chain_add_(chain, nr, a0, a1, a2, a3, a4, a5);
 }
 
 #define asys_call(q, ...) \

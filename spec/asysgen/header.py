@@ -175,8 +175,8 @@ def senders(chain_name):
         flags = "".join(" | (uint64_t)(a%d.ref << %d) << 32" % (i, i) for i in range(count))
         words = "".join(", a%d.word" % i for i in range(count))
         rest = ", 0" * (model.ARGS_MAX - count)
-        for name, target, function in (("wrap", "queue", "send6"),
-                                       (chain_name, "chain", "chain_add6")):
+        for name, target, function in (("wrap", "queue", "send_"),
+                                       (chain_name, "chain", "chain_add_")):
             out.append("ASYS_INLINE_ asys_id asys_%s%d_(struct asys_%s *q, uint32_t nr%s)\n{\n"
                        "\treturn asys_%s(q, nr%s%s%s);\n}\n\n" %
                        (name, count, target, params, function, flags, words, rest))

@@ -42,8 +42,8 @@ URING = {
 # public headers. Prefixes are those of whole families of functions.
 RESERVED = frozenset(
     "after after_error after_ok call compute_fn deadline engine_for engine_name error fault full "
-    "high label load load1 load_int low may_fail message now op_ended param plus probe quiet "
-    "report send send6 store store1 syscall_by_name syscall_count syscall_info user version when".split())
+    "high label load load_ load_int low may_fail message now op_ended param plus probe quiet "
+    "report send send_ store store_ syscall_by_name syscall_count syscall_info user version when".split())
 RESERVED_PREFIXES = (
     "queue_", "chain_", "task_", "tasks_", "txn_", "module_", "channel_", "arg_", "NR_")
 

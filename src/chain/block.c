@@ -338,7 +338,7 @@ static int copy_step(struct asys_chain *c, const struct asys_chain *sub, uint32_
 	return from->block == NIL ? step_when(c, k, begin, ASYS_OK) : 0;
 }
 
-ASYS_API asys_id asys_chain_sub6(struct asys_chain *c, const struct asys_chain *sub,
+ASYS_API asys_id asys_chain_sub_(struct asys_chain *c, const struct asys_chain *sub,
 				 const struct asys_arg_ args[6])
 {
 	struct value values[6];

@@ -322,7 +322,7 @@ ASYS_API asys_id asys_plus(struct asys_chain *c, asys_id id, int64_t constant)
 	return name_value(c, &value);
 }
 
-ASYS_API asys_id asys_load1(struct asys_chain *c, struct asys_arg_ address, bool is_int)
+ASYS_API asys_id asys_load_(struct asys_chain *c, struct asys_arg_ address, bool is_int)
 {
 	struct value value;
 	int err = chain_building(c);
@@ -411,7 +411,7 @@ ASYS_API struct asys_chain *asys_report(struct asys_chain *c, uint64_t user)
 	return say(c, STEP_REPORT);
 }
 
-ASYS_API struct asys_chain *asys_store1(struct asys_chain *c, struct asys_arg_ address)
+ASYS_API struct asys_chain *asys_store_(struct asys_chain *c, struct asys_arg_ address)
 {
 	struct value value;
 
@@ -577,7 +577,7 @@ static int check_call(struct asys_chain *c, uint32_t nr, uint32_t flags)
 	return 0;
 }
 
-ASYS_API asys_id asys_chain_add6(struct asys_chain *c, uint64_t head, uint64_t a0, uint64_t a1,
+ASYS_API asys_id asys_chain_add_(struct asys_chain *c, uint64_t head, uint64_t a0, uint64_t a1,
 				 uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	uint32_t nr = (uint32_t)head, flags = (uint32_t)(head >> 32), k = NIL;
@@ -606,7 +606,7 @@ int not_full(struct asys_chain *c, const char *what)
 					   0;
 }
 
-ASYS_API asys_id asys_chain_compute6(struct asys_chain *c, asys_compute_fn *function,
+ASYS_API asys_id asys_chain_compute_(struct asys_chain *c, asys_compute_fn *function,
 				     const struct asys_arg_ args[6])
 {
 	uint32_t k = NIL;
@@ -625,7 +625,7 @@ ASYS_API asys_id asys_chain_compute6(struct asys_chain *c, asys_compute_fn *func
 	return id;
 }
 
-ASYS_API asys_id asys_chain_timer1(struct asys_chain *c, struct asys_arg_ ns)
+ASYS_API asys_id asys_chain_timer_(struct asys_chain *c, struct asys_arg_ ns)
 {
 	uint32_t k = NIL;
 	int err = chain_building(c);

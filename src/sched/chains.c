@@ -131,7 +131,7 @@ static void fill_slot(struct asys_queue *q, uint32_t i, struct instance *inst,
 	inst->slot = i;
 }
 
-ASYS_API asys_id asys_chain_send6(struct asys_queue *q, struct asys_chain *c,
+ASYS_API asys_id asys_chain_send_(struct asys_queue *q, struct asys_chain *c,
 				  const struct asys_arg_ params[6])
 {
 	struct instance *inst = NULL;

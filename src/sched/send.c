@@ -449,7 +449,7 @@ static inline int check(struct asys_queue *q, uint32_t nr, uint32_t flags)
 
 /* Words travel in registers: copied from memory that was just written in words, a wider copy would
  * wait for these stores. */
-ASYS_API asys_id asys_send6(struct asys_queue *q, uint64_t head, uint64_t a0, uint64_t a1,
+ASYS_API asys_id asys_send_(struct asys_queue *q, uint64_t head, uint64_t a0, uint64_t a1,
 			    uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	uint32_t nr = (uint32_t)head, flags = (uint32_t)(head >> 32), i = NIL;

@@ -79,7 +79,7 @@ static struct asys_arg_ build_argument(struct builder *b, const struct argument 
 		return ref(asys_load_int(b->chain,
 					 asys_plus(b->chain, asys_param(b->chain, 0), input)));
 	case S_STORED:
-		return ref(asys_load1(b->chain, plus(b, asys_param(b->chain, 2), 8 * arg->index),
+		return ref(asys_load_(b->chain, plus(b, asys_param(b->chain, 2), 8 * arg->index),
 				      false));
 	default:
 		return word((uint64_t)arg->plus);
@@ -117,7 +117,7 @@ static void build_modifiers(struct builder *b, unsigned n)
 	if (node->may_fail)
 		asys_may_fail(b->chain);
 	if (node->store)
-		asys_store1(b->chain, plus(b, where_stored(b, n), 8 * (int64_t)n));
+		asys_store_(b->chain, plus(b, where_stored(b, n), 8 * (int64_t)n));
 	if (node->report)
 		asys_report(b->chain, b->program->number * NODES_MAX + n);
 }
@@ -132,7 +132,7 @@ static asys_id build_work(struct builder *b, unsigned n, const struct asys_arg_ 
 		arg[2],
 	};
 
-	return asys_chain_compute6(b->chain, work, all);
+	return asys_chain_compute_(b->chain, work, all);
 }
 
 static asys_id build_sub(struct builder *b, const struct node *node,
@@ -147,7 +147,7 @@ static asys_id build_sub(struct builder *b, const struct node *node,
 		arg[2],
 	};
 
-	return asys_chain_sub6(b->chain, sub, all);
+	return asys_chain_sub_(b->chain, sub, all);
 }
 
 /* In the sending: the address, or the int there. */
@@ -178,7 +178,7 @@ static asys_id build_node(struct builder *b, const struct pool *pool, unsigned n
 	case K_WORK:
 		return build_work(b, n, arg);
 	case K_GIVE:
-		return asys_chain_add6(c, ASYS_NR_lseek | (uint64_t)(arg[0].ref << 1) << 32,
+		return asys_chain_add_(c, ASYS_NR_lseek | (uint64_t)(arg[0].ref << 1) << 32,
 				       (uint64_t)b->rig->file, arg[0].word, SEEK_SET, 0, 0, 0);
 	case K_BAD:
 		return asys_close(c, -1);
@@ -311,7 +311,7 @@ void drive_send(struct asys_queue *queue, struct asys_chain *chain, const struct
 		params[PARAM_FIRST] = ref(sending->param_id);
 	}
 	asys_user(queue, (uint64_t)(uintptr_t)sending);
-	sending->id = asys_chain_send6(queue, chain, params);
+	sending->id = asys_chain_send_(queue, chain, params);
 }
 
 bool drive_take(struct sending *sendings, unsigned count, const struct asys_event *event)

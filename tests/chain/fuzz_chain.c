@@ -114,7 +114,7 @@ static struct asys_arg_ any_value(struct work *work, struct input *in)
 	case 1:
 		return asys_arg_ref_(asys_plus(work->chain, any_id(work, in), (int8_t)byte(in)));
 	case 2:
-		return asys_arg_ref_(asys_load1(work->chain, own_address(work, in), byte(in) & 1));
+		return asys_arg_ref_(asys_load_(work->chain, own_address(work, in), byte(in) & 1));
 	case 3:
 	case 4:
 	case 5:
@@ -155,7 +155,7 @@ static void modify(struct work *work, struct input *in)
 		c = work->wrong ? asys_full(c) : c;
 		break;
 	case 6:
-		c = asys_store1(c, own_address(work, in));
+		c = asys_store_(c, own_address(work, in));
 		break;
 	case 7:
 		c = asys_may_fail(c);
@@ -183,29 +183,29 @@ static void add_call(struct work *work, struct input *in)
 	switch (how == 4 && !work->wrong ? 5 : how) {
 	case 0:
 		head = ASYS_NR_lseek | (uint64_t)(any.ref << 1) << 32;
-		note(work, asys_chain_add6(c, head, (uint64_t)file, any.word, SEEK_SET, 0, 0, 0));
+		note(work, asys_chain_add_(c, head, (uint64_t)file, any.word, SEEK_SET, 0, 0, 0));
 		break;
 	case 1:
 		if (byte(in) & 1)
 			asys_full(c);
-		note(work, asys_chain_add6(c, ASYS_NR_read, fd, buffer, 1 + byte(in), 0, 0, 0));
+		note(work, asys_chain_add_(c, ASYS_NR_read, fd, buffer, 1 + byte(in), 0, 0, 0));
 		break;
 	case 2:
 		fd = (uint64_t)null;
-		note(work, asys_chain_add6(c, ASYS_NR_write, fd, buffer, 1 + byte(in), 0, 0, 0));
+		note(work, asys_chain_add_(c, ASYS_NR_write, fd, buffer, 1 + byte(in), 0, 0, 0));
 		break;
 	case 3:
 		head = ASYS_NR_fcntl | (uint64_t)any.ref << 32;
-		note(work, asys_chain_add6(c, head, any.word, F_GETFL, 0, 0, 0, 0));
+		note(work, asys_chain_add_(c, head, any.word, F_GETFL, 0, 0, 0, 0));
 		break;
 	case 4:
 		/* unknown flags and numbers, and a call that cannot be queued */
 		head = byte(in) & 1 ? ASYS_NR_exit_group : 50000u + byte(in) * 100u;
 		head |= (uint64_t)(byte(in) & 0xc0) << 36;
-		note(work, asys_chain_add6(c, head, 1, 2, 3, 4, 5, 6));
+		note(work, asys_chain_add_(c, head, 1, 2, 3, 4, 5, 6));
 		break;
 	default:
-		note(work, asys_chain_add6(c, ASYS_NR_getppid, 0, 0, 0, 0, 0, 0));
+		note(work, asys_chain_add_(c, ASYS_NR_getppid, 0, 0, 0, 0, 0, 0));
 		break;
 	}
 }
@@ -219,12 +219,12 @@ static void add_other(struct work *work, struct input *in)
 		args[2 * i] = any_value(work, in);
 	if (how < 5) {
 		note(work,
-		     asys_chain_compute6(work->chain, how || !work->wrong ? compute : NULL, args));
+		     asys_chain_compute_(work->chain, how || !work->wrong ? compute : NULL, args));
 	} else if (how == 5) {
-		note(work, asys_chain_timer1(work->chain, (struct asys_arg_){ byte(in) * 20u, 0 }));
+		note(work, asys_chain_timer_(work->chain, (struct asys_arg_){ byte(in) * 20u, 0 }));
 	} else if (how == 6 && work->sub) {
 		args[0] = asys_arg_ref_(asys_param(work->chain, 0)); /* see own_address */
-		note(work, asys_chain_sub6(work->chain, work->sub, args));
+		note(work, asys_chain_sub_(work->chain, work->sub, args));
 	} else {
 		add_call(work, in);
 	}
@@ -425,7 +425,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (make_ready(&work)) {
 		accepted++;
 		/* nothing more can be added, and that does no harm */
-		must(asys_chain_add6(work.chain, ASYS_NR_getppid, 0, 0, 0, 0, 0, 0).value < 0);
+		must(asys_chain_add_(work.chain, ASYS_NR_getppid, 0, 0, 0, 0, 0, 0).value < 0);
 		asys_chain_close(sub.chain);
 		sub.chain = NULL;
 		run(work.chain, &in);

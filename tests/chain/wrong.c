@@ -155,7 +155,7 @@ static asys_id too_deep(struct asys_chain *c)
 
 static asys_id unknown_flags(struct asys_chain *c)
 {
-	return asys_chain_add6(named(c), ASYS_NR_getppid | UINT64_C(1) << (32 + 12), 0, 0, 0, 0, 0,
+	return asys_chain_add_(named(c), ASYS_NR_getppid | UINT64_C(1) << (32 + 12), 0, 0, 0, 0, 0,
 			       0);
 }
 

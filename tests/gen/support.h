@@ -19,7 +19,7 @@ static int sent_count, checks, failures;
 extern "C"
 #endif
 	asys_id
-	asys_send6(struct asys_queue *queue, uint64_t head, uint64_t a0, uint64_t a1, uint64_t a2,
+	asys_send_(struct asys_queue *queue, uint64_t head, uint64_t a0, uint64_t a1, uint64_t a2,
 		   uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	const struct asys_call call = {

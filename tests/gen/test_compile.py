@@ -80,7 +80,7 @@ def check_assembly(command, failures):
         called = [what for name, what in code if name in ("call", "callq", "jmp", "bl", "b")]
         other = [name for name, _ in code
                  if re.match(r"(or|orr|shl|sal|lsl|cmp|test|j[^m][a-z]*|b\..*|cbn?z)$", name)]
-        if len(called) != 1 or not called[0].startswith("asys_send6") or other:
+        if len(called) != 1 or not called[0].startswith("asys_send_") or other:
             failures.append("%s: calls %s, needless %s" % (use, called, other))
         if not 5 <= len(code) <= limit:
             failures.append("%s: %d instructions, expected at most %d" % (use, len(code), limit))

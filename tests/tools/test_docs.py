@@ -67,6 +67,7 @@ class Pages(unittest.TestCase):
         for path in glob.glob(os.path.join(ROOT, "include", "asys", "*.h")):
             for comment, name in re.findall(r"^/\*((?:(?!\*/).)*)\*/\n(?:#define [^\n]*\n)?(?:static inline|ASYS_API)"
                                             r"[^;{(]*?\b(asys_\w+)\(", read(path), flags=re.S | re.M):
+                name = name.rstrip("_")  # a macro has its comment before the function that it calls
                 page = read(pages[name]).replace("\\-", "-") if name in pages else ""
                 for error in set(re.findall(r"-(E[A-Z0-9]{3,})", comment)):
                     self.assertRegex(page, rf"-{error}\b", f"{name}: {pages.get(name)}")

@@ -67,72 +67,72 @@ ASYS_INLINE_ struct asys_arg_ asys_arg_ref_(asys_id id)
 
 ASYS_INLINE_ asys_id asys_wrap0_(struct asys_queue *q, uint32_t nr)
 {
-	return asys_send6(q, nr, 0, 0, 0, 0, 0, 0);
+	return asys_send_(q, nr, 0, 0, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap0_(struct asys_chain *q, uint32_t nr)
 {
-	return asys_chain_add6(q, nr, 0, 0, 0, 0, 0, 0);
+	return asys_chain_add_(q, nr, 0, 0, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap1_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap1_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap2_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap2_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap3_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap3_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap4_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap4_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap5_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap5_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap6_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4, struct asys_arg_ a5)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
 }
 
 ASYS_INLINE_ asys_id asys_wrap6_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4, struct asys_arg_ a5)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
 }
 
 template <typename T> struct asys_value_ : asys_arg_ {
@@ -224,72 +224,72 @@ template <typename To> ASYS_INLINE_ asys_id asys_ioctl(To *q, asys_value_<int> f
 
 ASYS_INLINE_ asys_id asys_wrap0_(struct asys_queue *q, uint32_t nr)
 {
-	return asys_send6(q, nr, 0, 0, 0, 0, 0, 0);
+	return asys_send_(q, nr, 0, 0, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_chain_wrap0_(struct asys_chain *q, uint32_t nr)
 {
-	return asys_chain_add6(q, nr, 0, 0, 0, 0, 0, 0);
+	return asys_chain_add_(q, nr, 0, 0, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap1_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_chain_wrap1_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32, a0.word, 0, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap2_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_chain_wrap2_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32, a0.word, a1.word, 0, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap3_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_chain_wrap3_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32, a0.word, a1.word, a2.word, 0, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap4_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_chain_wrap4_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32, a0.word, a1.word, a2.word, a3.word, 0, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap5_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
 }
 
 ASYS_INLINE_ asys_id asys_chain_wrap5_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, 0);
 }
 
 ASYS_INLINE_ asys_id asys_wrap6_(struct asys_queue *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4, struct asys_arg_ a5)
 {
-	return asys_send6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
+	return asys_send_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
 }
 
 ASYS_INLINE_ asys_id asys_chain_wrap6_(struct asys_chain *q, uint32_t nr, struct asys_arg_ a0, struct asys_arg_ a1, struct asys_arg_ a2, struct asys_arg_ a3, struct asys_arg_ a4, struct asys_arg_ a5)
 {
-	return asys_chain_add6(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
+	return asys_chain_add_(q, nr | (uint64_t)(a0.ref << 0) << 32 | (uint64_t)(a1.ref << 1) << 32 | (uint64_t)(a2.ref << 2) << 32 | (uint64_t)(a3.ref << 3) << 32 | (uint64_t)(a4.ref << 4) << 32 | (uint64_t)(a5.ref << 5) << 32, a0.word, a1.word, a2.word, a3.word, a4.word, a5.word);
 }
 
 /* By what `q` is: a queue or a chain. */
