@@ -72,7 +72,8 @@ extern "C" {
 #define ASYS_CHAIN_RECORD (1u << 0)
 
 struct asys_chain_options {
-	uint32_t size;	/* sizeof(struct asys_chain_options), set by _init */
+	/* sizeof(struct asys_chain_options), set by _init; as that of asys_queue_options, it may grow. */
+	uint32_t size;
 	uint32_t steps; /* at most, blocks counted twice: 1..ASYS_CHAIN_STEPS_MAX; 4096 */
 	uint32_t flags; /* ASYS_CHAIN_... */
 };

@@ -54,7 +54,9 @@ enum asys_engine {
 
 /* How to open a queue. Start from asys_queue_options_init and change what you need. */
 struct asys_queue_options {
-	uint32_t size; /* sizeof(struct asys_queue_options), set by _init */
+	/* sizeof(struct asys_queue_options), set by _init. A later version of this structure adds fields at the end;
+	 * those that a program does not know have their defaults. */
+	uint32_t size;
 	uint32_t
 		depth; /* calls in flight, 1..ASYS_DEPTH_MAX, rounded up to a power of two, >= 2; 256 */
 	uint32_t engine;  /* enum asys_engine; AUTO. The environment's ASYS_ENGINE overrides it */
@@ -80,7 +82,7 @@ ASYS_API void asys_queue_options_init(struct asys_queue_options *options);
 /*
  * Opens a queue; NULL options are the defaults. But for the driver's, no thread and no ring exists until a
  * call needs it. -EINVAL: an option, or a variable of the environment, is out of range, or two contradict
- * each other; -EBUSY: the program handles the signal; -ENOMEM; -EMFILE: the process has 1023 queues;
+ * each other; -E2BIG: an option that only a newer library knows; -EBUSY: the program handles the signal; -ENOMEM; -EMFILE: the process has 1023 queues;
  * -EAGAIN: the driver's thread could not be started (a limit of processes or threads, or memory).
  * asys_message() then says which, and what to do. io_uring missing is no error, unless SQPOLL asked
  * for it (what io_uring_setup answers: -ENOSYS, -EPERM, -EACCES, -ENOMEM, -EMFILE, -ENFILE): the other
@@ -110,7 +112,8 @@ ASYS_API const char *asys_message(void);
 ASYS_API asys_id asys_send(struct asys_queue *queue, const struct asys_call *call);
 
 /* Starts everything that was sent and can start, now, and returns without waiting for it. Calls of
- * class home run during it. Getting and waiting do this too. 0; -ECHILD. */
+ * class home run during it. Getting and waiting do this too. 0; -ECHILD; -EINVAL, as of all that gets or waits:
+ * asys_after or its kind was said about a next call, and none was sent. */
 ASYS_API int asys_queue_flush(struct asys_queue *queue);
 
 /* Takes one event if one is there: 1, else 0. Never waits and never runs a call for long. */
@@ -172,13 +175,12 @@ ASYS_API uint64_t asys_queue_pending(struct asys_queue *queue);
  */
 ASYS_API int asys_queue_renew(struct asys_queue *queue);
 
-/* Counters since open. */
+/* Counters since open. A later version adds more at the end. */
 struct asys_stats {
-	uint64_t sent;			       /* calls queued */
-	uint64_t ended;			       /* calls that ended */
-	uint64_t by_engine[ASYS_ENGINE_COUNT]; /* ... by who ran them; AUTO: never started */
-	uint64_t helped;		       /* ... run by a waiting or sending thread */
-	uint64_t cancelled;		       /* ... with -ECANCELED or -ETIME by request */
+	uint64_t sent;	      /* calls queued */
+	uint64_t ended;	      /* calls that ended */
+	uint64_t helped;      /* ... run by a waiting or sending thread */
+	uint64_t cancelled;   /* ... with -ECANCELED or -ETIME by request */
 	uint64_t traps;	      /* system calls made by the queue's users that were not a call sent */
 	uint64_t sleeps;      /* times a user of the queue went to sleep */
 	uint64_t wakeups;     /* times a thread or ring had to be woken */
@@ -187,9 +189,14 @@ struct asys_stats {
 	uint64_t faults;      /* injected faults */
 	uint32_t threads;     /* system call threads now */
 	uint32_t threads_max; /* ... at most so far */
+	uint64_t by_engine
+		[ASYS_ENGINE_COUNT]; /* calls that ended, by who ran them; AUTO: never started */
 };
 
-ASYS_API int asys_queue_stats(struct asys_queue *queue, struct asys_stats *ret_stats);
+/* Fills *ret_stats as far as the program knows it. 0; -ECHILD. */
+#define asys_queue_stats(queue, ret_stats) \
+	asys_queue_stats_((queue), (ret_stats), sizeof(*(ret_stats)))
+ASYS_API int asys_queue_stats_(struct asys_queue *queue, struct asys_stats *ret_stats, size_t size);
 
 #ifdef __cplusplus
 }

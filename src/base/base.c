@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -275,4 +276,28 @@ const volatile uint32_t *process_watch(void)
 		mark = got;
 	process_unlock(LOCK_MARK);
 	return got;
+}
+
+int options_take(void *ret, uint32_t size, uint32_t least, const void *given, const char *init)
+{
+	uint32_t known;
+
+	memcpy(&known, given, sizeof(known));
+	if (known < least)
+		return fail(
+			-EINVAL,
+			"option size: %u is less than the %u of the first version: start from %s",
+			known, least, init);
+	for (uint32_t k = size; k < known; k++)
+		if (((const char *)given)[k])
+			return fail(-E2BIG,
+				    "option size: %u of which this library knows %u, and byte %u "
+				    "is not 0: the program "
+				    "was built for a newer library and asks for what this one "
+				    "cannot do: "
+				    "install that, or start from %s",
+				    known, size, k, init);
+	memcpy(ret, given, known < size ? known : size);
+	memcpy(ret, &size, sizeof(size));
+	return 0;
 }

@@ -164,6 +164,12 @@ uint64_t thread_number_new(void);
 /* A thread that was joined may still be one of the process's for a moment, and that counts in some system calls:
  * until it is not. */
 void thread_is_gone(int32_t tid);
+/*
+ * Options that a program gives, whose first word is the size that it knows of them. `ret` is `size` bytes of defaults, of
+ * which as many are replaced as are given. 0; -EINVAL: fewer than the first version had (`least`); -E2BIG: more
+ * than this library knows, and not 0. With message, which names `init`.
+ */
+int options_take(void *ret, uint32_t size, uint32_t least, const void *given, const char *init);
 
 static inline uint64_t thread_number(void)
 {

@@ -11,6 +11,7 @@
  * Ids of a chain: tag 0, which no queue has, 20 bits that tell one chain from another, two bits for
  * what is named, 30 for which one.
  */
+#define OPTIONS_LEAST 12u /* bytes that the first version of asys_chain_options had */
 #define ID_NONCE_SHIFT 32
 #define ID_NONCE_MASK 0xfffffu
 #define ID_KIND_SHIFT 30
@@ -49,11 +50,6 @@ ASYS_API void asys_chain_options_init(struct asys_chain_options *options)
 
 static int check_options(const struct asys_chain_options *o)
 {
-	if (o->size != sizeof(*o))
-		return fail(-EINVAL,
-			    "option size: %u is not this library's %zu: start from "
-			    "asys_chain_options_init",
-			    o->size, sizeof(*o));
 	if (!o->steps || o->steps > ASYS_CHAIN_STEPS_MAX)
 		return fail(-EINVAL, "option steps: %u is not in 1..%u", o->steps,
 			    ASYS_CHAIN_STEPS_MAX);
@@ -73,9 +69,11 @@ ASYS_API int asys_chain_open(struct asys_chain **ret_chain,
 	int err;
 
 	asys_chain_options_init(&o);
-	if (options)
-		o = *options;
-	err = check_options(&o);
+	err = options ? options_take(&o, sizeof(o), OPTIONS_LEAST, options,
+				     "asys_chain_options_init") :
+			0;
+	if (!err)
+		err = check_options(&o);
 	if (err)
 		return err;
 	c = calloc(1, sizeof(*c));

@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 
+#define OPTIONS_LEAST 40u /* bytes that the first version of asys_queue_options had */
 #define STEP_SLOTS 8192u
 #define DEPTH_DEFAULT 256u
 #define THREADS_DEFAULT 12u
@@ -108,17 +109,14 @@ static int read_environment(struct asys_queue_options *o)
  * less one where a variable is set, and a test under another engine finds it. */
 int queue_options(struct asys_queue_options *ret, const struct asys_queue_options *given)
 {
-	int err;
+	int err = 0;
 
 	asys_queue_options_init(ret);
-	if (given && given->size != sizeof(*given))
-		return fail(-EINVAL,
-			    "option size: %u is not this library's %zu: start from "
-			    "asys_queue_options_init",
-			    given->size, sizeof(*given));
 	if (given)
-		*ret = *given;
-	err = check(ret);
+		err = options_take(ret, sizeof(*ret), OPTIONS_LEAST, given,
+				   "asys_queue_options_init");
+	if (!err)
+		err = check(ret);
 	if (!err)
 		err = read_environment(ret);
 	if (!err && !ret->signal)
@@ -349,17 +347,20 @@ ASYS_API int asys_queue_fd(struct asys_queue *q)
 	return err ? err : q->user_epoll;
 }
 
-ASYS_API int asys_queue_stats(struct asys_queue *q, struct asys_stats *ret_stats)
+ASYS_API int asys_queue_stats_(struct asys_queue *q, struct asys_stats *ret_stats, size_t size)
 {
+	struct asys_stats stats;
 	int err = queue_enter(q);
 
 	if (err)
 		return err;
-	*ret_stats = q->host.stats;
-	ret_stats->ended = q->host.stats.sent - q->inflight;
-	ret_stats->threads = q->host.threads ? atomic_load_explicit(&q->host.threads->crew->live,
-								    memory_order_relaxed) :
-					       0;
+	stats = q->host.stats;
+	stats.ended = q->host.stats.sent - q->inflight;
+	stats.threads = q->host.threads ? atomic_load_explicit(&q->host.threads->crew->live,
+							       memory_order_relaxed) :
+					  0;
 	queue_leave(q);
+	memset(ret_stats, 0, size);
+	memcpy(ret_stats, &stats, size < sizeof(stats) ? size : sizeof(stats));
 	return 0;
 }

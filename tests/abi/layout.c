@@ -43,6 +43,16 @@ AT(struct asys_queue_options, spin_ns, 24);
 AT(struct asys_queue_options, signal, 28);
 AT(struct asys_queue_options, fault, 32);
 
+_Static_assert(sizeof(struct asys_queue_options) >= 40, "the first version had that many");
+
+/* As far as a program knows it, by the size that it gives: it may grow, too. */
+AT(struct asys_stats, sent, 0);
+AT(struct asys_stats, ended, 8);
+AT(struct asys_stats, helped, 16);
+AT(struct asys_stats, faults, 72);
+AT(struct asys_stats, threads, 80);
+AT(struct asys_stats, by_engine, 88);
+
 VALUE(ASYS_CALL_REF(0), 0x01u);
 VALUE(ASYS_CALL_REF(5), 0x20u);
 VALUE(ASYS_CALL_QUIET, 0x40u);

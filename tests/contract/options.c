@@ -184,6 +184,48 @@ static void test_defaults(void **state)
 	check(options.fault == NULL);
 }
 
+/* A program may be older than the library, or newer and ask for nothing new; what it does not know has its default. */
+static void test_sizes(void **state)
+{
+	struct {
+		struct asys_queue_options known;
+		char more[24];
+	} options = { 0 };
+	struct {
+		struct asys_stats known;
+		char more[8];
+	} stats;
+	struct asys_queue *q;
+
+	(void)state;
+	asys_queue_options_init(&options.known);
+	options.known.depth = 4;
+	options.known.size = 40; /* of the first version */
+	check_eq(asys_queue_open(&q, &options.known), 0);
+	asys_queue_close(q);
+	options.known.size = 36;
+	check_eq(asys_queue_open(&q, &options.known), -EINVAL);
+	check(strstr(asys_message(), "option size: 36"));
+	options.known.size = sizeof(options);
+	check_eq(asys_queue_open(&q, &options.known), 0);
+	asys_queue_close(q);
+	options.more[20] = 1;
+	check_eq(asys_queue_open(&q, &options.known), -E2BIG);
+	check(strstr(asys_message(), "newer library"));
+	q = open_queue();
+	check_eq(result_of(q, submit(q, SYS_getppid, 0)), getppid());
+	/* As much as fits; what the library does not know is 0. */
+	memset(&stats, 0x55, sizeof(stats));
+	check_eq(asys_queue_stats_(q, &stats.known, sizeof(stats)), 0);
+	check_eq(stats.known.sent, 1);
+	check(!stats.more[0] && !stats.more[7]);
+	memset(&stats, 0x55, sizeof(stats));
+	check_eq(asys_queue_stats_(q, &stats.known, 2 * sizeof(uint64_t)), 0);
+	check_eq(stats.known.ended, 1);
+	check_eq(stats.known.helped, UINT64_C(0x5555555555555555));
+	asys_queue_close(q);
+}
+
 /* Each corner of the ranges opens and works. */
 static void test_extremes(void **state)
 {
@@ -547,6 +589,7 @@ int main(int argc, char **argv)
 		contract(test_bad_environment),
 		contract(test_empty_environment),
 		contract(test_defaults),
+		contract(test_sizes),
 		contract(test_extremes),
 		contract(test_depth_max),
 		contract(test_signal_taken),
