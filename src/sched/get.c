@@ -99,7 +99,7 @@ static void start_without_waiting(struct asys_queue *q)
 
 ASYS_API int asys_queue_flush(struct asys_queue *q)
 {
-	int err = queue_enter(q);
+	int err = queue_enter_waiting(q, "asys_queue_flush");
 
 	if (err)
 		return err;
@@ -116,7 +116,7 @@ ASYS_API int asys_queue_flush(struct asys_queue *q)
 
 ASYS_API int asys_queue_get(struct asys_queue *q, struct asys_event *ret_event)
 {
-	int got = queue_enter(q);
+	int got = queue_enter_waiting(q, "asys_queue_get");
 
 	if (unlikely(got))
 		return got;
@@ -149,7 +149,7 @@ ASYS_API int asys_queue_get_many(struct asys_queue *q, struct asys_event *ret_ev
 				 unsigned min, uint64_t timeout_ns)
 {
 	struct goal goal = { .ended = min < max ? min : max, .most = max, .slot = NIL };
-	int err = queue_enter(q);
+	int err = queue_enter_waiting(q, "asys_queue_get_many");
 	unsigned n = 0;
 
 	if (unlikely(err))
@@ -248,7 +248,7 @@ static int wait_long(struct asys_queue *q, uint32_t i, asys_id id, struct asys_e
 ASYS_API int asys_queue_wait(struct asys_queue *q, asys_id id, struct asys_event *ret_event)
 {
 	struct asys_event event;
-	int err = queue_enter(q);
+	int err = queue_enter_waiting(q, "asys_queue_wait");
 	uint32_t i;
 
 	if (unlikely(err))
@@ -270,7 +270,7 @@ ASYS_API int asys_queue_wait(struct asys_queue *q, asys_id id, struct asys_event
 ASYS_API int asys_queue_barrier(struct asys_queue *q)
 {
 	struct goal goal = { .ended = UINT32_MAX, .slot = NIL, .when_ns = UINT64_MAX };
-	int err = queue_enter(q);
+	int err = queue_enter_waiting(q, "asys_queue_barrier");
 
 	if (err)
 		return err;

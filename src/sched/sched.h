@@ -85,6 +85,23 @@ static inline void queue_leave(struct asys_queue *q)
 	queue_unlock(q); /* the last access: from here on another thread may close the queue */
 }
 
+/* send.c: this thread said something about its next call, and gets or waits instead: -EINVAL with message; it is
+ * forgotten. 0: it did not. */
+int said_in_vain(struct asys_queue *q, const char *function);
+
+/* The same for functions that get, wait or flush. */
+static inline int queue_enter_waiting(struct asys_queue *q, const char *function)
+{
+	int err = queue_enter(q);
+
+	if (unlikely(!err && (q->nnext || q->user_said_by))) {
+		err = said_in_vain(q, function);
+		if (err)
+			queue_leave(q);
+	}
+	return err;
+}
+
 /* queue.c: what is given, or the defaults, checked and completed; also by the environment. 0 or -errno
  * with message; *ret is written in any case. */
 int queue_options(struct asys_queue_options *ret, const struct asys_queue_options *given);

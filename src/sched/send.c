@@ -19,6 +19,7 @@ struct next_call {
 	uint64_t deadline;
 	uint64_t user;
 	bool has_user;
+	uint8_t first; /* enum said: what was said first, for messages */
 	int error;
 	uint32_t room;
 	struct after {
@@ -43,7 +44,7 @@ static void next_done(struct asys_queue *q, struct next_call *next)
 	q->nnext--;
 }
 
-static struct next_call *next_add(struct asys_queue *q)
+static struct next_call *next_add(struct asys_queue *q, unsigned first)
 {
 	struct next_call *next = q->next_calls;
 
@@ -67,6 +68,7 @@ static struct next_call *next_add(struct asys_queue *q)
 	next->count = 0;
 	next->deadline = 0;
 	next->has_user = false;
+	next->first = (uint8_t)first;
 	next->error = 0;
 	q->nnext++;
 	return next;
@@ -151,7 +153,7 @@ static struct asys_queue *say(struct asys_queue *q, enum said what, uint64_t wor
 	queue_lock(q);
 	next = next_find(q);
 	if (!next)
-		next = next_add(q);
+		next = next_add(q, what);
 	if (next)
 		apply(next, what, word);
 	else
@@ -405,6 +407,40 @@ static inline bool needs_owner(const struct asys_queue *q, uint32_t nr)
 {
 	return nr >= CALL_NUMBERS || q->host.route[nr] == ROUTE_HOME ||
 	       q->host.route[nr] == ROUTE_BY_CALL;
+}
+
+/* What was said first, by its name. */
+static const char *said_name(const struct next_call *next)
+{
+	static const char *const names[] = {
+		"asys_after", "asys_after_ok", "asys_after_error", "asys_deadline",
+		NULL,	      "asys_user"
+	};
+
+	if (next->first != SAY_FLAGS)
+		return names[next->first];
+	return next->flags & ASYS_CALL_HIGH ? "asys_high" :
+	       next->flags & ASYS_CALL_LOW  ? "asys_low" :
+					      "asys_quiet";
+}
+
+int said_in_vain(struct asys_queue *q, const char *function)
+{
+	const char *name = "asys_user";
+	struct next_call *next = q->nnext ? next_find(q) : NULL;
+
+	if (next) {
+		name = said_name(next);
+		next_done(q, next);
+	} else if (q->user_said_by != thread_number()) {
+		return 0; /* another thread's, which may still send its call */
+	}
+	q->user_said_by = 0;
+	return fail(
+		-EINVAL,
+		"%s: %s was said about a next call, and none was sent: say it where the call is "
+		"sent, as in asys_read(asys_deadline(queue, when), ...)",
+		function, name);
 }
 
 asys_id not_sent(struct asys_queue *q, int err)

@@ -7,6 +7,7 @@
 
 #include <asys/asys.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,6 +253,62 @@ static void test_options(void **state)
 	TOLD(asys_chain_open(&c, &of_chain), -EINVAL, "option size", "asys_chain_options_init");
 }
 
+/* What is said about a next call, and then none is sent: who waits hears of it, and it is forgotten. */
+static void test_said_in_vain(void **state)
+{
+	struct asys_queue *q = open_queue();
+	struct asys_event event;
+	asys_id id = submit(q, SYS_getppid, 0);
+
+	(void)state;
+	asys_deadline(q, asys_now());
+	TOLD(asys_queue_get(q, &event), -EINVAL, "asys_queue_get", "asys_deadline");
+	asys_user(asys_after(q, id), 5);
+	TOLD(asys_queue_wait(q, id, &event), -EINVAL, "asys_queue_wait", "asys_after");
+	asys_low(q);
+	TOLD(asys_queue_flush(q), -EINVAL, "asys_queue_flush", "asys_low");
+	asys_quiet(q);
+	TOLD(asys_queue_get_many(q, &event, 1, 1, 0), -EINVAL, "asys_queue_get_many", "asys_quiet");
+	asys_user(q, 7);
+	TOLD(asys_queue_barrier(q), -EINVAL, "asys_queue_barrier", "asys_user");
+	/* Nothing of it is left. */
+	check_eq(asys_queue_wait(q, id, &event), 0);
+	id = submit(q, SYS_getppid, 0);
+	check_eq(asys_queue_wait(q, id, &event), 0);
+	check_eq(event.result, getppid());
+	check_eq(event.user, 0);
+	asys_queue_close(q);
+}
+
+static void *says_and_waits(void *arg)
+{
+	struct asys_queue *q = arg;
+
+	check_eq(result_of(q, submit(q, SYS_getppid, 0)), getppid());
+	return NULL;
+}
+
+/* Another thread may be between saying and sending. */
+static void test_said_by_another(void **state)
+{
+	struct asys_event event;
+	struct asys_queue *q;
+	pthread_t other;
+	asys_id id;
+
+	(void)state;
+	if (driver_is("fd"))
+		skip_because("the loop of the test is between the two threads");
+	q = open_depth(16, ASYS_QUEUE_SHARED);
+	asys_user(q, 9);
+	check_eq(pthread_create(&other, NULL, says_and_waits, q), 0);
+	pthread_join(other, NULL);
+	id = submit(q, SYS_getppid, 0);
+	check_eq(asys_queue_wait(q, id, &event), 0);
+	check_eq(event.user, 9);
+	asys_queue_close(q);
+}
+
 /* The first error of a chain is each later function's, and its message too. */
 static void test_chains(void **state)
 {
@@ -368,10 +425,11 @@ static void test_child(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		contract(test_ids),	    contract(test_cancelled_before),
-		contract(test_full),	    contract(test_refused_sendings),
-		contract(test_interrupted), contract(test_options),
-		contract(test_chains),	    contract(test_tasks),
+		contract(test_ids),	     contract(test_cancelled_before),
+		contract(test_full),	     contract(test_refused_sendings),
+		contract(test_interrupted),  contract(test_options),
+		contract(test_said_in_vain), contract(test_said_by_another),
+		contract(test_chains),	     contract(test_tasks),
 		contract(test_child),
 	};
 

@@ -33,6 +33,7 @@ struct run {
 	asys_id id[CALLS_MAX];
 	uint8_t events[CALLS_MAX];
 	bool quiet[CALLS_MAX];
+	bool said; /* something about the next call */
 	unsigned sent, accepted, got;
 	int pipe[2];
 	char bytes[64];
@@ -128,6 +129,7 @@ static void send_any(struct run *run, struct input *in)
 	}
 	run->quiet[run->sent] = run->quiet[run->sent] || call.flags & ASYS_CALL_QUIET;
 	id = asys_send(run->queue, &call);
+	run->said = false;
 	must(id.value != 0);
 	run->id[run->sent++] = id;
 	if (id.value > 0)
@@ -167,6 +169,17 @@ static void modify(struct run *run, struct input *in)
 		break;
 	}
 	must(q == run->queue);
+	run->said = true;
+}
+
+/* A modifier without a call is the error of what waits next, and nothing is left of it. */
+static void hear(struct run *run)
+{
+	if (!run->said)
+		return;
+	must(asys_queue_flush(run->queue) == -EINVAL);
+	run->said = false;
+	run->quiet[run->sent] = false;
 }
 
 static void account(struct run *run, const struct asys_event *event)
@@ -187,6 +200,7 @@ static void wait_any(struct run *run, struct input *in)
 	struct asys_event event;
 	int err;
 
+	hear(run);
 	/* Not for a call that only the pipe could end. */
 	asys_queue_cancel_all(run->queue);
 	err = asys_queue_wait(run->queue, id, &event);
@@ -203,12 +217,14 @@ static void step(struct run *run, struct input *in)
 
 	switch (byte(in) % 12) {
 	case 0:
+		hear(run);
 		n = asys_queue_get(run->queue, &events[0]);
 		must(n == 0 || n == 1);
 		if (n)
 			account(run, &events[0]);
 		break;
 	case 1:
+		hear(run);
 		n = asys_queue_get_many(run->queue, events, byte(in) % 9, byte(in),
 					byte(in) * 1000u);
 		/* libFuzzer's own timer may end a wait */
@@ -224,6 +240,7 @@ static void step(struct run *run, struct input *in)
 		must(n <= 0);
 		break;
 	case 4:
+		hear(run);
 		must(asys_queue_flush(run->queue) == 0);
 		break;
 	case 5:
@@ -250,6 +267,7 @@ static void finish(struct run *run)
 	unsigned quiet_ended = 0;
 	int n;
 
+	hear(run);
 	must(asys_queue_cancel_all(run->queue) >= 0);
 	while ((n = asys_queue_get_many(run->queue, &event, 1, 1, ASYS_FOREVER)) != 0) {
 		must(n == 1 || n == -EINTR);
