@@ -6,7 +6,12 @@
  */
 #include "support.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #define RELATIVE_NS UINT64_C(1500000000)
@@ -97,12 +102,44 @@ static void test_cancelled(void **state)
 	asys_queue_close(s.q);
 }
 
+/* A filter of system calls comes, which calls it back: it goes on as the call that it is, not as another. */
+static int filter_case(void *arg)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clock_nanosleep, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
+	const struct timespec time = { 0, 50000000 };
+	struct asys_queue *q = open_queue();
+	asys_id id = submit(q, SYS_nanosleep, &time, 0);
+
+	(void)arg;
+	check_eq(asys_queue_flush(q), 0);
+	check_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	check_eq(result_of(q, submit(q, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program)), 0);
+	check_eq(result_of(q, id), 0);
+	asys_queue_close(q);
+	return 0;
+}
+
+static void test_filter(void **state)
+{
+	(void)state;
+	if (is_sanitized())
+		skip_because("the filter would be the sanitizer's, too");
+	check_child(filter_case, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		contract(test_driver),
 		contract(test_thread_exits),
 		contract(test_cancelled),
+		contract(test_filter),
 	};
 
 	return group(tests, argc, argv);
