@@ -9,23 +9,66 @@
  *     sched/send.c      the call is checked and becomes a slot         call/slot.h
  *     call/edge.c       it waits for calls that it names               call/edge.h
  *     sched/route.c     who serves it: table, probe, options, cost
- *     sched/start.c     it is handed over, or shared with threads       sched/share.h
- *        engine/          threads.c worker.c  system call threads      engine/threads.h
- *                         uring.c             the kernel's ring        engine/engine.h
- *                         ready.c             attempt, else epoll
- *                         transfer.c          what is left of a transfer
- *                         fault.c             failure injection
- *        sched/drive.c    or whoever waits runs it himself, or several in the ring: sched/batch.c
- *        sched/chains.c   a sending of a chain goes on, step by step      chain/run.h
+ *     sched/start.c     it is handed to an engine                      engine/engine.h
+ *        engine/threads.c   system call threads                        engine/threads.h
+ *        engine/ready.c     an attempt, else epoll                     engine/ready.h
+ *        engine/uring.c     the kernel's ring                          engine/uring.h
+ *        engine/fault.c     failure injection, before any of them
+ *     sched/drive.c     or whoever waits runs it himself
+ *     sched/share.c     or shares it with threads                      sched/share.h
+ *     sched/chains.c    a sending of a chain goes on, step by step     chain/run.h
  *     sched/end.c       it ends: dependents are released
  *     sched/get.c       its event goes out
  *
  *   program <- asys_queue_get, _get_many, _wait, _barrier
  *
- * Aside: sched/sleep.c (spin, then sleep; ring/bell.h), sched/cancel.c (cancel, deadlines),
- * sched/context.c (threads follow a change of rights), sched/queue.c (open, close, options),
- * ring/work_ring.h and ring/result_ring.h (between client and threads), engine/probe.c (the only one
- * that asks the kernel what it can do), base/ (what all stand on).
+ * Every file, from the bottom up (a script checks that none is missing):
+ *
+ *   base/    base.c .h            errors and messages, raw calls, futexes, clocks, forks
+ *            cancelpoint.c .h     a system call that a signal can still keep from being made
+ *            stopwatch.h          how long a call took, and whether others ran meanwhile
+ *   ring/    work_ring.h          calls from the client to threads
+ *            result_ring.h        results from threads to the client
+ *            bell.h               threads wake a sleeping client
+ *            pollable.c .h        an epoll set with an eventfd in it
+ *   call/    slot.c .h            where a call lives, its states, its id
+ *            edge.c .h            which call waits for which
+ *            timer.c .h           a heap of deadlines
+ *            backlog.c .h         events that have no slot any more
+ *            table.c              the generated table of system calls
+ *            facts.c .h           what else is known of a call by its number and words
+ *            cost.c .h            how long calls of a number take here
+ *   chain/   program.h            a chain as it is built
+ *            build.c block.c      the functions that build one; blocks and loops
+ *            compile.c            what is worked out once, when it is ready
+ *            run.c .h full.c      a sending: which step is next; transfers that are to be whole
+ *            dot.c                pictures
+ *   engine/  host.c .h            all that an engine sees of its queue
+ *            engine.h engines.c   what an engine is, and the list of them
+ *            threads.c .h         client's side of system call threads; worker.c .h is the thread's,
+ *                                 worker_chain.c a sending on it, worker_place.c its core,
+ *                                 cancel_signal.c the signal that ends its calls
+ *            ready.c .h           who waits for which descriptor; ready_try.c attempts
+ *            uring.c .h           calls in the ring; uring_prep.c each opcode, uring_look.c and
+ *                                 uring_errors.c where the ring differs from the system call,
+ *                                 uring_ring.c the ring, uring_owner.c its thread, uring_aside.c and
+ *                                 uring_apart.c its end, uring_none.c there is none
+ *            transfer.c .h        what is left of a transfer that others began
+ *            sleep_left.c .h      what is left of a sleep
+ *            fault.c              failure injection
+ *            probe.c              the only one that asks the kernel what it can do
+ *   sched/   queue.c .h sched.h   the queue: open, close, options; what its stations say to each other
+ *            send.c               calls come in, and what is said about the next one
+ *            route.c start.c      where they go
+ *            drive.c              the loop of every waiter; burst.c and batch.c run several at once,
+ *                                 rescue.c watches those that may hang
+ *            share.c .h           quick calls for threads, as long as that is a gain
+ *            chains.c             sendings
+ *            sleep.c loop.c       who sleeps, in a wait or in a loop of his own
+ *            driver.c             a thread that drives
+ *            cancel.c context.c   cancel and deadlines; a change of rights
+ *            end.c get.c          the end, and the event
+ *   task/    task.c               stackless tasks, on the public headers alone
  *
  * docs/DESIGN.md says why; scripts/ checks who may include whom.
  */
