@@ -31,7 +31,8 @@ static void tell(struct telling *telling, int eventfd)
 	*telling = (struct telling){ eventfd, 1 };
 }
 
-/* With the lock. What it returns is told without it, so that nobody waits for a system call. */
+/* Called with the lock held. The caller writes to the eventfd that is returned once it has let the lock go, so that nobody
+ * waits for a system call. */
 static struct telling deliver(struct context *ctx, const struct asys_event *ends, int n)
 {
 	struct telling telling = { -1, 0 };

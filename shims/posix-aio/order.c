@@ -210,7 +210,7 @@ void order_end(struct state *s, const struct asys_event *event)
 	struct op *op = &s->ops[event->user];
 	struct file *file = file_of(s, op->fd);
 
-	/* The calls that an interrupted or an offsetless one is made again as. */
+	/* It is made again: unchanged after EINTR, without an offset after ESPIPE. */
 	if (event->result == -EINTR && !op->cancelled && !send_op(s, op))
 		return;
 	if (event->result == -ESPIPE && !op->as_stream && !is_sync(op)) {

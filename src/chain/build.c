@@ -231,7 +231,7 @@ static uint32_t index_of_id(struct asys_chain *c, asys_id id, unsigned *ret_kind
 	return index;
 }
 
-/* Is `step` inside a block that is still open, or that block's BEGIN? Its END has no result yet. */
+/* The step that `id` names; for a block, its END, which has its result. NIL: none, the chain has failed. */
 uint32_t step_of_id(struct asys_chain *c, asys_id id)
 {
 	unsigned kind;

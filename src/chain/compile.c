@@ -7,8 +7,8 @@
 #include <asys/table.h>
 #include <stdlib.h>
 
-/* The blocks that a step is inside, from the outermost; as one that is named, a BEGIN is inside its own
- * block, as one that names, an END is. */
+/* The blocks around a step, the outermost first. A BEGIN counts as inside its own block where others name it, an END
+ * where it names others. */
 struct inside {
 	uint32_t blocks[ASYS_CHAIN_NEST_MAX + 1];
 	unsigned count;

@@ -24,8 +24,9 @@
 #include "engine/threads.h"
 #include "sched/queue.h"
 
-/* sleep.c, shared queues: something ended that others may wait for; there is something new to do for
- * whoever sleeps for all, true if he had to be woken. */
+/* sleep.c, of shared queues. tell_others: something has ended, and threads that wait on `changes` look again.
+ * poke_sleeper: there is something new to do, and the one that sleeps for all looks again; true if it had to be
+ * woken. */
 void tell_others(struct asys_queue *q);
 bool poke_sleeper(struct asys_queue *q);
 /* For who keeps the lock without an end: a thread that waits for it gets it. */
