@@ -214,14 +214,16 @@ static bool help_shared(struct asys_queue *q)
 /*
  * One call alone in a queue, awaited without a time limit: nothing else can want this thread, so the
  * call runs in it even if it blocks, and costs what it costs without a queue. Not where somebody
- * may cancel it, or the queue's user asked for another engine.
+ * may cancel it, or the queue's user asked for another engine. Nor a step of a chain: a signal would end it, or not
+ * even that where it is made again until it is whole, instead of the wait.
  */
 static bool alone(const struct asys_queue *q, const struct goal *goal)
 {
 	return q->inflight == 1 && q->nlist[LIST_START] == 1 && !q->nsteps && !q->chains &&
 	       goal->when_ns == UINT64_MAX && q->host.engine == ASYS_ENGINE_AUTO &&
 	       !q->timers.count && may_help(q) && !queue_shared(q) && !q->closing &&
-	       !q->host.fault && !reached(q, goal);
+	       !q->host.fault && !reached(q, goal) &&
+	       !q->host.pool.slots[list_first(q, LIST_START)].chain;
 }
 
 static void run_alone(struct asys_queue *q)

@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <time.h>
 
 /* A step that blocks does not hold back one that does not name it. */
@@ -338,6 +340,57 @@ static void test_home_call_works_on_the_sender(void **state)
 	asys_queue_close(q);
 }
 
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+/* A signal ends the wait for a sending that blocks, not its step; and the sending goes on. */
+static void signal_ends_the_wait(bool full)
+{
+	const struct itimerval often = { { 0, 20000 }, { 0, 20000 } },
+			       never = { { 0, 0 }, { 0, 0 } };
+	const struct sigaction action = { .sa_handler = on_alarm };
+	struct asys_queue *q = open_queue();
+	struct asys_event event;
+	struct asys_chain *c;
+	struct sigaction old;
+	char bytes[10];
+	asys_id id, in;
+	int fd[2];
+
+	make_pipe(fd);
+	check_eq(asys_chain_open(&c, NULL), 0);
+	in = asys_read(full ? asys_full(c) : c, fd[0], bytes, sizeof(bytes));
+	asys_chain_result(c, in);
+	check_eq(asys_chain_ready(c), 0);
+	if (full)
+		check_eq(write(fd[1], "some", 4), 4);
+	check_eq(sigaction(SIGALRM, &action, &old), 0);
+	check_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+	id = asys_chain_send(q, c);
+	check_eq(asys_queue_wait(q, id, &event), -EINTR);
+	check_eq(asys_queue_barrier(q), -EINTR);
+	check_eq(asys_queue_get_many(q, &event, 1, 1, ASYS_FOREVER), -EINTR);
+	check_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+	check_eq(write(fd[1], "and more..", full ? 6 : 10), full ? 6 : 10);
+	check_eq(result_of(q, id), 10);
+	check_eq(sigaction(SIGALRM, &old, NULL), 0);
+	asys_queue_close(q);
+	asys_chain_close(c);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void test_signal_ends_the_wait(void **state)
+{
+	(void)state;
+	if (!driver_is("wait"))
+		skip_because("a loop or another thread waits");
+	signal_ends_the_wait(false);
+	signal_ends_the_wait(true);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +399,7 @@ int main(int argc, char **argv)
 		contract(test_accept),
 		contract(test_fifo),
 		contract(test_told_to_wait),
+		contract(test_signal_ends_the_wait),
 		contract(test_sub_is_told_to_wait),
 		contract(test_not_told_to_wait),
 		contract(test_eventfd_and_sleep),
