@@ -14,10 +14,12 @@
  * Only what the call may really return is injected, as far as its number and flags tell.
  */
 #include "engine/engine.h"
+#include "engine/transfer.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
 	KIND_EINTR = 1u << 0,
@@ -267,6 +269,19 @@ static uint32_t kinds_of(const struct asys_call *call)
 	}
 }
 
+/* What is written there is a message, and read as one: no kernel takes or gives a part of it. Of a pipe of packets only the
+ * end for writing knows that. */
+static bool keeps_messages(int fd)
+{
+	int64_t flags;
+	int type = 0;
+
+	if (socket_option(fd, SO_TYPE, &type, sizeof(type)))
+		return type != SOCK_STREAM;
+	flags = raw_call(SYS_fcntl, (uint64_t)(int64_t)fd, F_GETFL, 0, 0);
+	return flags >= 0 && (flags & O_DIRECT) && file_kind(fd) == FILE_PIPE;
+}
+
 /* As a disk that fills up or a signal would: whole blocks where the count was whole blocks, so that
  * O_DIRECT still takes it. */
 static void shorten(struct asys_call *call, uint64_t random)
@@ -274,7 +289,8 @@ static void shorten(struct asys_call *call, uint64_t random)
 	uint64_t count = call->arg[2], unit, units;
 
 	unit = count % 4096 == 0 ? 4096 : count % SHORT_LEAST == 0 ? SHORT_LEAST : 1;
-	if (count <= SHORT_LEAST || count <= unit || count > UINT64_C(0x7ffff000))
+	if (count <= SHORT_LEAST || count <= unit || count > UINT64_C(0x7ffff000) ||
+	    keeps_messages((int)call->arg[0]))
 		return;
 	if (unit == 1) {
 		call->arg[2] = SHORT_LEAST + random % (count - SHORT_LEAST);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { CALLS = 2000, PIECE = 6000 };
 
@@ -314,6 +315,37 @@ static void test_only_what_may_be(void **state)
 	asys_queue_close(q);
 }
 
+/* A message is not made shorter: nobody's kernel would. */
+static void messages(const int fd[2], bool reads)
+{
+	static char out[2000], in[4000];
+	struct asys_queue *q = open_faulty("seed=3,rate=1000,kinds=short");
+
+	for (unsigned k = 0; k < 20; k++) {
+		check_eq(result_of(q, submit(q, SYS_write, fd[1], out, sizeof(out))), sizeof(out));
+		check_eq(reads ? result_of(q, submit(q, SYS_read, fd[0], in, sizeof(in))) :
+				 read(fd[0], in, sizeof(in)),
+			 sizeof(out));
+	}
+	asys_queue_close(q);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void test_messages(void **state)
+{
+	static const int types[] = { SOCK_DGRAM, SOCK_SEQPACKET };
+	int fd[2];
+
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		check_eq(socketpair(AF_UNIX, types[k] | SOCK_CLOEXEC, 0, fd), 0);
+		messages(fd, true);
+	}
+	check_eq(pipe2(fd, O_CLOEXEC | O_DIRECT), 0);
+	messages(fd, false); /* its end for reading cannot be told from another pipe's */
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +358,7 @@ int main(int argc, char **argv)
 		contract(test_environment),
 		contract(test_bad_specs),
 		contract(test_only_what_may_be),
+		contract(test_messages),
 	};
 
 	return group(tests, argc, argv);
