@@ -45,9 +45,10 @@
  *            dot.c                pictures
  *   engine/  host.c .h            all that an engine sees of its queue
  *            engine.h engines.c   what an engine is, and the list of them
+ *            helpers.h            what threads do for whoever waits
  *            threads.c .h         client's side of system call threads; worker.c .h is the thread's,
- *                                 worker_chain.c a sending on it, worker_place.c its core,
- *                                 cancel_signal.c the signal that ends its calls
+ *                                 worker_chain.c a sending on it, worker_place.c its core
+ *            cancel_signal.c .h   the signal that ends blocked calls
  *            ready.c .h           who waits for which descriptor; ready_try.c attempts
  *            uring.c .h           calls in the ring; uring_prep.c each opcode, uring_look.c and
  *                                 uring_errors.c where the ring differs from the system call,

@@ -3,9 +3,11 @@
  * The one real-time signal that ends blocked calls. Its handler is the process's only while system
  * call threads exist; then the earlier disposition comes back.
  */
+#include "engine/cancel_signal.h"
 #include "base/cancelpoint.h"
-#include "engine/threads.h"
+#include "call/slot.h"
 #include "engine/uring.h"
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -180,4 +182,24 @@ bool cancel_signal_send(int signal, int32_t tid, uint64_t summons)
 	if (unlikely(err == -EAGAIN))
 		err = send_beyond_limit(signal, tid, summons);
 	return err != -EAGAIN;
+}
+
+/*
+ * Threads take no signals but the cancelling one (0: there is none), and those that a call raises on its own thread
+ * and that must act as they would on the caller's: a broken pipe, the limit of a file's size, faults, and the
+ * terminal of a program in the background, which stops it.
+ */
+void cancel_signal_mask(int signal, sigset_t *ret_mask)
+{
+	static const int own[] = { SIGPIPE, SIGXFSZ, SIGSEGV, SIGBUS,  SIGILL,
+				   SIGFPE,  SIGSYS,  SIGTRAP, SIGTTIN, SIGTTOU };
+	sigset_t now;
+
+	pthread_sigmask(SIG_SETMASK, NULL, &now);
+	sigfillset(ret_mask);
+	for (size_t k = 0; k < sizeof(own) / sizeof(own[0]); k++)
+		if (!sigismember(&now, own[k]))
+			sigdelset(ret_mask, own[k]);
+	if (signal)
+		sigdelset(ret_mask, signal);
 }

@@ -23,9 +23,13 @@
 #include <asys/queue.h>
 #include <asys/table.h>
 
-/* The first five are every engine's; the others are NULL where there is nothing to do. */
+/* Those up to close are every engine's, but takes_disk; the others are NULL where there is nothing to do. */
 struct engine {
 	const char *name;
+	/* Can it give a call of this number, and of these words where they tell, its exact meaning? start may still refuse. */
+	bool (*takes)(const struct asys_call *call);
+	/* ... and let it wait for a disk without a thread of its own. */
+	bool (*takes_disk)(uint32_t nr);
 	/* Hands the call over. */
 	int (*start)(struct host *host, uint32_t i);
 	/* Makes the kernel or another thread see what start() and cancel() collected. */
@@ -99,16 +103,6 @@ void engines_recall(struct host *host);
 void engines_thread_leaves(struct host *host);
 void engines_close(struct host *host, bool child);
 
-/*
- * engine/ready.c: can the call be attempted without blocking? With per-call means only (MSG_DONTWAIT,
- * RWF_NOWAIT, a zero time-out, poll before): the descriptor's flags are shared with others and stay
- * as they are.
- */
-bool ready_takes(const struct asys_call *call);
-
-/* engine/uring.c */
-bool uring_takes(uint32_t nr);	  /* this kernel has an opcode for the call */
-bool uring_is_async(uint32_t nr); /* ... and serves it without a kernel thread (read and write) */
 /* engine/fault.c: decides the fate of a call that is about to start. */
 int fault_open(struct fault **ret_fault, const char *spec); /* -EINVAL with message */
 void fault_close(struct fault *fault);

@@ -56,7 +56,7 @@ struct ready {
 };
 
 /* accept's words are taken by number: ready_try looks closer. */
-bool ready_takes(const struct asys_call *call)
+static bool ready_takes(const struct asys_call *call)
 {
 	return ready_knows(call);
 }
@@ -419,6 +419,7 @@ static void ready_close(struct host *host, bool child)
 
 const struct engine engine_ready = {
 	.name = "ready",
+	.takes = ready_takes,
 	.start = start,
 	.flush = ready_flush,
 	.reap = ready_reap,

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNHANG_NS \
+	2000000ull /* so long a call of a chain may hang on a thread that others wait for */
 #define LOOKS_DOUBLED_MOST 5u
 
 /* Enough for a system call and a handler of SIGPIPE; only what is touched costs. */
@@ -109,26 +111,6 @@ static int create(struct worker *w)
 	return -err;
 }
 
-/*
- * Threads take no signals but the cancelling one (0: there is none), and those that a call raises on its own thread
- * and that must act as they would on the caller's: a broken pipe, the limit of a file's size, faults, and the
- * terminal of a program in the background, which stops it.
- */
-void threads_mask(int signal, sigset_t *ret_mask)
-{
-	static const int own[] = { SIGPIPE, SIGXFSZ, SIGSEGV, SIGBUS,  SIGILL,
-				   SIGFPE,  SIGSYS,  SIGTRAP, SIGTTIN, SIGTTOU };
-	sigset_t now;
-
-	pthread_sigmask(SIG_SETMASK, NULL, &now);
-	sigfillset(ret_mask);
-	for (size_t k = 0; k < sizeof(own) / sizeof(own[0]); k++)
-		if (!sigismember(&now, own[k]))
-			sigdelset(ret_mask, own[k]);
-	if (signal)
-		sigdelset(ret_mask, signal);
-}
-
 /* Called with t->lock held. The new thread counts as looking at once, so that the next flush does
  * not start another one for the same call. */
 static int start_thread(struct host *host)
@@ -161,7 +143,7 @@ static int start_thread(struct host *host)
 	atomic_store_explicit(&w->current, 0, memory_order_relaxed);
 	t->crew->live++;
 	atomic_fetch_add_explicit(&t->crew->idle, CREW_LOOKING, memory_order_seq_cst);
-	threads_mask(w->deaf ? 0 : t->signal, &mask);
+	cancel_signal_mask(w->deaf ? 0 : t->signal, &mask);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	err = create(w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -232,7 +214,7 @@ static bool push(struct host *host, uint32_t i, enum lane lane)
 	return true;
 }
 
-bool threads_offer(struct host *host, uint32_t i, enum lane lane)
+static bool threads_offer(struct host *host, uint32_t i, enum lane lane)
 {
 	return (host->threads || !threads_open(host)) && push(host, i, lane);
 }
@@ -250,7 +232,17 @@ static uint32_t quick_threads(const struct threads *t)
 	       atomic_load_explicit(&t->crew->quick_running, memory_order_seq_cst);
 }
 
-void threads_flush(struct host *host, bool wake)
+static uint32_t threads_offered(const struct host *host)
+{
+	const struct threads *t = host->threads;
+	uint32_t n = 0;
+
+	for (unsigned k = 0; t && k < LANE_SLOW * 3; k++)
+		n += work_count(&t->lane[k / 3][k % 3]);
+	return n;
+}
+
+static void threads_flush(struct host *host, bool wake)
 {
 	struct threads *t = host->threads;
 	uint32_t want = 0, quick, slow, most = host->cores > 1 ? host->cores - 1 : 1;
@@ -275,12 +267,18 @@ void threads_flush(struct host *host, bool wake)
 		wake_or_start(host, want < t->max ? want : t->max);
 }
 
-void threads_start_more(struct host *host)
+static void threads_start_more(struct host *host)
 {
 	if (!threads_offered(host) || quick_threads(host->threads))
 		return;
 	host->threads->new_quick++;
 	threads_flush(host, true);
+}
+
+static bool takes_all(const struct asys_call *call)
+{
+	(void)call;
+	return true;
 }
 
 static int start(struct host *host, uint32_t i)
@@ -316,7 +314,7 @@ static void over(struct host *host, const struct slot *slot)
 	t->risky_out -= chain_is_risky(slot);
 }
 
-void threads_given_back(struct host *host, uint32_t i)
+static void threads_given_back(struct host *host, uint32_t i)
 {
 	struct slot *slot = host_slot(host, i);
 
@@ -438,7 +436,7 @@ static void send_again(struct host *host, struct worker *w)
 	pthread_mutex_unlock(&w->cancel_lock);
 }
 
-bool threads_to_watch(const struct host *host)
+static bool threads_to_watch(const struct host *host)
 {
 	return host->threads && (host->threads->risky_out || host->threads->unsent);
 }
@@ -450,7 +448,7 @@ static bool runs_sending(struct host *host, const struct worker *w)
 	return i && host_slot(host, i - 1)->call.nr == CALL_CHAIN;
 }
 
-uint64_t threads_look_ns(const struct host *host)
+static uint64_t threads_look_ns(const struct host *host)
 {
 	const struct threads *t = host->threads;
 
@@ -459,7 +457,7 @@ uint64_t threads_look_ns(const struct host *host)
 
 /* Where all sendings wait for a thread, one is taken only after something has ended, which looks are counted from
  * anew: until then they may be rare. */
-void threads_watch(struct host *host)
+static void threads_watch(struct host *host)
 {
 	struct threads *t = host->threads;
 	uint64_t now = clock_now();
@@ -483,14 +481,15 @@ void threads_watch(struct host *host)
 			send_again(host, &t->workers[k]);
 }
 
-bool threads_live(const struct host *host)
+static uint32_t threads_live(const struct host *host)
 {
-	return host->threads &&
-	       atomic_load_explicit(&host->threads->crew->live, memory_order_relaxed);
+	return host->threads ?
+		       atomic_load_explicit(&host->threads->crew->live, memory_order_relaxed) :
+		       0;
 }
 
 /* Before the next flush, threads are perhaps only not started yet: after a change of rights there are none. */
-bool threads_stuck(const struct host *host)
+static bool threads_stuck(const struct host *host)
 {
 	const struct threads *t = host->threads;
 
@@ -499,7 +498,7 @@ bool threads_stuck(const struct host *host)
 	       (threads_offered(host) || threads_queued(t, LANE_SLOW));
 }
 
-unsigned threads_take_back(struct host *host, uint32_t *ret_slots, unsigned max)
+static unsigned threads_take_back(struct host *host, uint32_t *ret_slots, unsigned max)
 {
 	struct threads *t = host->threads;
 	unsigned lanes = threads_stuck(host) ? LANES : LANE_SLOW;
@@ -515,22 +514,12 @@ unsigned threads_take_back(struct host *host, uint32_t *ret_slots, unsigned max)
 	return n;
 }
 
-bool threads_have_quick_only(const struct host *host)
+static bool threads_have_quick_only(const struct host *host)
 {
 	return host->threads && host->outstanding[ASYS_ENGINE_THREADS] && !host->threads->slow_out;
 }
 
-uint32_t threads_offered(const struct host *host)
-{
-	const struct threads *t = host->threads;
-	uint32_t n = 0;
-
-	for (unsigned k = 0; t && k < LANE_SLOW * 3; k++)
-		n += work_count(&t->lane[k / 3][k % 3]);
-	return n;
-}
-
-bool threads_may_start_more(const struct host *host)
+static bool threads_may_start_more(const struct host *host)
 {
 	const struct threads *t = host->threads;
 
@@ -544,7 +533,7 @@ bool threads_may_start_more(const struct host *host)
 		       threads_slow_most(t);
 }
 
-bool threads_awake(const struct host *host)
+static bool threads_awake(const struct host *host)
 {
 	return host->threads && quick_threads(host->threads) >= host->threads->spinners;
 }
@@ -657,6 +646,7 @@ static void close_threads(struct host *host, bool child)
 
 const struct engine engine_threads = {
 	.name = "threads",
+	.takes = takes_all,
 	.start = start,
 	.flush = flush,
 	.reap = reap_results,
@@ -666,4 +656,21 @@ const struct engine engine_threads = {
 	.renew = renew,
 	.see_off = see_off,
 	.close = close_threads,
+};
+
+const struct helpers helpers = {
+	.offer = threads_offer,
+	.flush = threads_flush,
+	.start_more = threads_start_more,
+	.take_back = threads_take_back,
+	.given_back = threads_given_back,
+	.have_quick_only = threads_have_quick_only,
+	.offered = threads_offered,
+	.may_start_more = threads_may_start_more,
+	.awake = threads_awake,
+	.live = threads_live,
+	.stuck = threads_stuck,
+	.watch = threads_watch,
+	.to_watch = threads_to_watch,
+	.look_ns = threads_look_ns,
 };

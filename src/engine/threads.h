@@ -39,13 +39,12 @@
 #ifndef ENGINE_THREADS_H
 #define ENGINE_THREADS_H
 
-#include "engine/host.h"
+#include "engine/cancel_signal.h"
+#include "engine/helpers.h"
 #include "ring/result_ring.h"
 #include "ring/work_ring.h"
 #include <pthread.h>
 #include <signal.h>
-
-enum lane { LANE_QUICK, LANE_HANGING, LANE_SLOW, LANES };
 
 enum worker_phase { WORKER_OUT, WORKER_CLAIMING, WORKER_BUSY };
 
@@ -134,54 +133,11 @@ static inline uint32_t threads_slow_most(const struct threads *t)
 	return t->max > 1 ? t->max - 1 : 1;
 }
 
-/* Offers quick call `i` to threads that are awake; false: no room. threads_flush makes it seen. */
-bool threads_offer(struct host *host, uint32_t i, enum lane lane);
-/* Makes pushes seen; starts or wakes threads for slow calls, and for quick ones if `wake` or if none is awake. */
-void threads_flush(struct host *host, bool wake);
-/* Calls were offered, and all threads that could take them hang: one more, if the limit allows it. */
-void threads_start_more(struct host *host);
-/* Takes offered quick calls back to run them here, and slow ones if no thread could be started;
- * returns how many. */
-unsigned threads_take_back(struct host *host, uint32_t *ret_slots, unsigned max);
-/* T4: a thread, or who took it back, did not start it. It is cancelled, or starts anew. */
-void threads_given_back(struct host *host, uint32_t i);
-/* Threads have quick calls of this queue, and no others. */
-bool threads_have_quick_only(const struct host *host);
-/* Calls offered and not taken by a thread yet. */
-uint32_t threads_offered(const struct host *host);
-/* ... and threads_start_more might help: there is a thread to be woken, or one more may be had. */
-bool threads_may_start_more(const struct host *host);
-/* As many threads as there are free cores for look for, or run, quick calls right now. */
-bool threads_awake(const struct host *host);
 /* In one lane, of any priority. */
 uint32_t threads_queued(const struct threads *t, enum lane lane);
-bool threads_live(const struct host *host);
-bool threads_stuck(const struct host *host); /* calls wait for threads that cannot be had */
-/* Interrupts what has hung in a chain since the last look, UNHANG_NS ago or more: the client gives that call
- * a thread of its own. Also what was asked to end and could not be told. To be called while threads_to_watch,
- * by every driver. */
-void threads_watch(struct host *host);
-bool threads_to_watch(const struct host *host);
-#define UNHANG_NS 2000000ull
-uint64_t threads_look_ns(
-	const struct host *host); /* until the next look: UNHANG_NS, or some times that */
-/* What a thread that makes calls for this one blocks: `signal` not, if it is not 0. */
-void threads_mask(int signal, sigset_t *ret_mask);
 int threads_open(struct host *host); /* rings only; 0 or -ENOMEM */
 
 /* worker.c */
 void *worker_main(void *arg);
-
-/* cancel_signal.c: the process-wide handler, counted. 0, or -EBUSY with message. */
-int cancel_signal_check(int signal);
-int cancel_signal_pick(void); /* one that the program does not handle, if there is any */
-int cancel_signal_take(int signal);
-void cancel_signal_give(int signal);
-/* To a thread of this process; its handler hands `summons` to uring_serve (0: it is for no ring). False: not sent, for the program
- * handles the signal itself now, or the user has as many pending as it may: to be tried again. */
-bool cancel_signal_send(int signal, int32_t tid, uint64_t summons);
-extern _Thread_local uint32_t *cancel_running;
-extern _Thread_local volatile uint32_t
-	rescue_ticks; /* the timer of sched/rescue.c went off so often */
 
 #endif

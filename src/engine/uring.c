@@ -405,6 +405,20 @@ static bool is_message(uint32_t nr)
 	return nr == SYS_sendto || nr == SYS_sendmsg;
 }
 
+/* This kernel has an opcode for the call. */
+static bool has_opcode(uint32_t nr)
+{
+	const struct asys_probe *probe = asys_probe();
+	int op = uring_opcode(nr);
+
+	return op >= 0 && !probe->uring && (probe->uring_op[op / 8] & (1u << (op % 8)));
+}
+
+static bool takes(const struct asys_call *call)
+{
+	return has_opcode(call->nr);
+}
+
 static int start(struct host *host, uint32_t i)
 {
 	struct slot *slot = host_slot(host, i);
@@ -412,7 +426,7 @@ static int start(struct host *host, uint32_t i)
 	struct uring *u;
 	int prep;
 
-	if (host->uring_off || !uring_takes(slot->call.nr) || ring_ready(host))
+	if (host->uring_off || !takes(&slot->call) || ring_ready(host))
 		return -EOPNOTSUPP;
 	u = host->uring;
 	if (!host->outstanding[ASYS_ENGINE_URING])
@@ -554,16 +568,25 @@ static bool is_refused(const struct host *host)
 	return host->uring && host->uring->refused && host->outstanding[ASYS_ENGINE_URING];
 }
 
-bool uring_takes(uint32_t nr)
+/* The kernel's buffered writes go to threads of its own, reads do not. */
+static bool takes_disk(uint32_t nr)
 {
-	const struct asys_probe *probe = asys_probe();
-	int op = uring_opcode(nr);
-
-	return op >= 0 && !probe->uring && (probe->uring_op[op / 8] & (1u << (op % 8)));
+	switch (nr) {
+	case SYS_read:
+	case SYS_pread64:
+	case SYS_readv:
+	case SYS_preadv:
+	case SYS_preadv2:
+		return has_opcode(nr);
+	default:
+		return false;
+	}
 }
 
 const struct engine engine_uring = {
 	.name = "uring",
+	.takes = takes,
+	.takes_disk = takes_disk,
 	.start = start,
 	.flush = flush,
 	.reap = reap_ring,
@@ -581,18 +604,3 @@ const struct engine engine_uring = {
 	.close = ring_close,
 };
 #endif
-
-/* Cold disks: the kernel's buffered writes go to threads of its own, reads do not. */
-bool uring_is_async(uint32_t nr)
-{
-	switch (nr) {
-	case SYS_read:
-	case SYS_pread64:
-	case SYS_readv:
-	case SYS_preadv:
-	case SYS_preadv2:
-		return true;
-	default:
-		return false;
-	}
-}

@@ -10,6 +10,18 @@ void uring_serve(uint64_t summons)
 	(void)summons;
 }
 
+static bool takes(const struct asys_call *call)
+{
+	(void)call;
+	return false;
+}
+
+static bool takes_disk(uint32_t nr)
+{
+	(void)nr;
+	return false;
+}
+
 static int start(struct host *host, uint32_t i)
 {
 	(void)host;
@@ -42,6 +54,8 @@ static void close_ring(struct host *host, bool child)
 
 const struct engine engine_uring = {
 	.name = "uring",
+	.takes = takes,
+	.takes_disk = takes_disk,
 	.start = start,
 	.flush = flush,
 	.reap = reap_ring,
@@ -49,9 +63,4 @@ const struct engine engine_uring = {
 	.close = close_ring,
 };
 
-bool uring_takes(uint32_t nr)
-{
-	(void)nr;
-	return false;
-}
 #endif

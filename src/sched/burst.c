@@ -29,7 +29,7 @@ static uint32_t most_for(const struct asys_queue *q, const struct goal *goal,
 
 	if (overtakes(q, call_priority(first)))
 		return 1;
-	most = least(most, threads_live(&q->host) ? BURST_SHARED : BURST_MOST);
+	most = least(most, helpers.live(&q->host) ? BURST_SHARED : BURST_MOST);
 	most = least(most, q->inflight - goal->inflight);
 	if (goal->ended > q->nended) {
 		asked = goal->ended - q->nended;

@@ -33,8 +33,8 @@ unsigned reap(struct asys_queue *q)
 
 	if (unlikely(q->timers.count))
 		timers_run(q);
-	if (unlikely(threads_to_watch(&q->host)))
-		threads_watch(&q->host);
+	if (unlikely(helpers.to_watch(&q->host)))
+		helpers.watch(&q->host);
 	q->blocked &= !n;
 	return n;
 }
@@ -195,16 +195,16 @@ void serve(struct asys_queue *q, const struct goal *goal)
 static bool help_shared(struct asys_queue *q)
 {
 	uint32_t slots[TAKE_BACK];
-	unsigned n = threads_take_back(&q->host, slots, TAKE_BACK);
+	unsigned n = helpers.take_back(&q->host, slots, TAKE_BACK);
 
 	if (n && batch_these(q, slots, n))
 		return true;
 	for (unsigned k = 0; k < n; k++) {
 		if (unlikely(!context_check(q)))
-			threads_given_back(&q->host, slots[k]);
+			helpers.given_back(&q->host, slots[k]);
 		else if (unlikely(slot_at(q, slots[k])->lane == LANE_SLOW &&
 				  slot_at(q, slots[k])->call.nr != CALL_CHAIN))
-			end(q, slots[k], -EAGAIN); /* threads_stuck: as in start_without_thread */
+			end(q, slots[k], -EAGAIN); /* no thread: as in start_without_thread */
 		else
 			run_quick(q, slots[k]);
 	}
@@ -281,7 +281,7 @@ static bool go_on(struct asys_queue *q, const struct goal *goal)
 	}
 	if (q->nlist[LIST_START] && q->nlist[LIST_START] < before)
 		return true;
-	return (may_help(q) || threads_stuck(&q->host)) && help_shared(q);
+	return (may_help(q) || helpers.stuck(&q->host)) && help_shared(q);
 }
 
 /*
@@ -312,7 +312,7 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 	int err;
 
 	/* What was offered while it was sent: a visit may meet its goal in its first round, and so may each after it. */
-	threads_flush(&q->host, true);
+	helpers.flush(&q->host, true);
 	for (;;) {
 		if (q->inflight != q->nwaiting)
 			reap(q);

@@ -38,7 +38,7 @@ int driver_start(struct asys_queue *q)
 
 	q->driver_quit = q->paused = false;
 	/* It makes calls itself, and what these raise must not get lost. */
-	threads_mask(0, &mask);
+	cancel_signal_mask(0, &mask);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	err = pthread_create(&q->driver, NULL, driver_main, q);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

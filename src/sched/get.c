@@ -91,9 +91,9 @@ static void start_without_waiting(struct asys_queue *q)
 			(q->nlist[LIST_QUICK] && q->host.engine != ASYS_ENGINE_INLINE));
 	}
 	if (q->host.threads)
-		threads_start_more(&q->host);
+		helpers.start_more(&q->host);
 	/* Engine inline has no other thread for them; else none could be had, or none has room. */
-	if (unlikely(q->nlist[LIST_QUICK] || threads_stuck(&q->host)))
+	if (unlikely(q->nlist[LIST_QUICK] || helpers.stuck(&q->host)))
 		drive(q, &soon);
 }
 

@@ -50,7 +50,7 @@ static bool user_has_something(struct asys_queue *q)
 	if (q->driver_on)
 		return false;
 	return q->chains || q->nlist[LIST_QUICK] || (q->nlist[LIST_START] && !q->blocked) ||
-	       threads_stuck(&q->host);
+	       helpers.stuck(&q->host);
 }
 
 /* When the loop has to turn though nothing has ended, if nobody else waits for it. */
@@ -59,11 +59,11 @@ static uint64_t user_next(const struct asys_queue *q)
 	uint64_t next = timers_next(q);
 
 	/* Somebody has to look whether threads hang in chains. */
-	if (unlikely(threads_to_watch(&q->host) || threads_may_start_more(&q->host)) &&
-	    clock_now() + threads_look_ns(&q->host) < next)
+	if (unlikely(helpers.to_watch(&q->host) || helpers.may_start_more(&q->host)) &&
+	    clock_now() + helpers.look_ns(&q->host) < next)
 		next = q->user_when > clock_now() && q->user_when < next ?
 			       q->user_when :
-			       clock_now() + threads_look_ns(&q->host);
+			       clock_now() + helpers.look_ns(&q->host);
 	return next;
 }
 

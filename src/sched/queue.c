@@ -356,9 +356,7 @@ ASYS_API int asys_queue_stats_(struct asys_queue *q, struct asys_stats *ret_stat
 		return err;
 	stats = q->host.stats;
 	stats.ended = q->host.stats.sent - q->inflight;
-	stats.threads = q->host.threads ? atomic_load_explicit(&q->host.threads->crew->live,
-							       memory_order_relaxed) :
-					  0;
+	stats.threads = helpers.live(&q->host);
 	queue_leave(q);
 	memset(ret_stats, 0, size);
 	memcpy(ret_stats, &stats, size < sizeof(stats) ? size : sizeof(stats));

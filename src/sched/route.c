@@ -66,11 +66,13 @@ static enum route route_of(const struct asys_queue_options *o, uint32_t nr, cons
 		*ret_why = "concerns the calling thread";
 		return ROUTE_HOME;
 	}
-	if (o->engine == ASYS_ENGINE_URING && has_uring(o) && uring_takes(nr)) {
+	if (o->engine == ASYS_ENGINE_URING && has_uring(o) &&
+	    engines[ASYS_ENGINE_URING]->takes(&call)) {
 		*ret_why = "the queue asks for io_uring and the kernel has an opcode";
 		return ROUTE_URING;
 	}
-	if (info && may_batch(o) && has_uring(o) && uring_takes(nr) && cheap_number(nr)) {
+	if (info && may_batch(o) && has_uring(o) && engines[ASYS_ENGINE_URING]->takes(&call) &&
+	    cheap_number(nr)) {
 		*ret_why = "cannot block for ever: who waits runs it, threads that are awake help; "
 			   "several at once go through the ring where that costs less";
 		return ROUTE_BATCH;
@@ -86,11 +88,11 @@ static enum route route_of(const struct asys_queue_options *o, uint32_t nr, cons
 		return ROUTE_SLOW;
 	}
 	if (info && o->engine != ASYS_ENGINE_READY && o->engine != ASYS_ENGINE_INLINE &&
-	    has_uring(o) && uring_takes(nr)) {
+	    has_uring(o) && engines[ASYS_ENGINE_URING]->takes(&call)) {
 		*ret_why = "may block for ever: the kernel's ring waits for it";
 		return ROUTE_URING;
 	}
-	if (info && ready_takes(&call)) {
+	if (info && engines[ASYS_ENGINE_READY]->takes(&call)) {
 		*ret_why =
 			"may block for ever: attempted without blocking, then epoll waits for it";
 		return ROUTE_READY;
@@ -121,7 +123,7 @@ static enum route route_slow_quick(struct asys_queue *q, uint32_t nr)
 {
 	if ((++q->tick & 63) == 0 || q->host.engine == ASYS_ENGINE_INLINE)
 		return ROUTE_QUICK;
-	if (!q->host.uring_off && uring_takes(nr) && uring_is_async(nr) &&
+	if (!q->host.uring_off && engines[ASYS_ENGINE_URING]->takes_disk(nr) &&
 	    (q->host.engine == ASYS_ENGINE_AUTO))
 		return ROUTE_URING;
 	return ROUTE_SLOW;
@@ -178,7 +180,7 @@ void cost_note(struct asys_queue *q, uint32_t nr, uint32_t seen)
 	uint32_t known = cost_known(&q->host.costs, nr);
 
 	if (!seen || nr >= CALL_NUMBERS ||
-	    (known && known < COST_SLOW_NS && seen < COST_SLOW_NS && threads_live(&q->host) &&
+	    (known && known < COST_SLOW_NS && seen < COST_SLOW_NS && helpers.live(&q->host) &&
 	     !q->share.alone))
 		return;
 	q->share.moved |= cost_add(&q->host.costs, nr, seen);

@@ -21,7 +21,8 @@
 #ifndef SCHED_SCHED_H
 #define SCHED_SCHED_H
 
-#include "engine/threads.h"
+#include "engine/cancel_signal.h"
+#include "engine/helpers.h"
 #include "sched/queue.h"
 
 /* sleep.c, of shared queues. tell_others: something has ended, and threads that wait on `changes` look again.
@@ -330,7 +331,7 @@ void end(struct asys_queue *q, uint32_t i, int64_t result);
 /* chains.c: sendings of chains, on the client's side */
 /* A system call thread gives a sending back, ended or not. */
 void chain_returned(struct asys_queue *q, uint32_t i);
-/* Which of the threads' lanes (engine/threads.h) takes a sending. */
+/* Which of the lanes (engine/helpers.h) takes a sending. */
 enum lane chain_lane(const struct asys_queue *q, const struct slot *slot);
 void chain_run(struct asys_queue *q, uint32_t i); /* its slot was taken from a list: goes on here */
 /* Those that wait for the client. `here`: it may make calls; else they are handed out. */

@@ -220,8 +220,8 @@ static inline void apply_user(struct asys_queue *q, struct slot *slot)
  * next flush. Nothing is renewed here, in the middle of an end: that lets the lock go. */
 static bool offer_now(struct asys_queue *q, uint32_t i)
 {
-	return threads_live(&q->host) && context_is_present(q) && !may_hang(&slot_at(q, i)->call) &&
-	       threads_offer(&q->host, i, quick_lane(q, slot_at(q, i)));
+	return helpers.live(&q->host) && context_is_present(q) && !may_hang(&slot_at(q, i)->call) &&
+	       helpers.offer(&q->host, i, quick_lane(q, slot_at(q, i)));
 }
 
 void make_ready(struct asys_queue *q, uint32_t i)

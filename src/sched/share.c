@@ -30,7 +30,7 @@ static uint32_t offer(struct asys_queue *q, uint32_t count)
 	uint32_t n = 0, i;
 
 	for (; n < count && (i = list_take(q, LIST_QUICK)) != NIL; n++) {
-		if (!threads_offer(&q->host, i, quick_lane(q, slot_at(q, i)))) {
+		if (!helpers.offer(&q->host, i, quick_lane(q, slot_at(q, i)))) {
 			unpop(q, i, LIST_QUICK);
 			break;
 		}
@@ -44,7 +44,7 @@ void share_all(struct asys_queue *q)
 		if (!context_check(q))
 			return;
 		offer(q, q->nlist[LIST_QUICK]);
-		threads_flush(&q->host, true);
+		helpers.flush(&q->host, true);
 	} else if (q->nlist[LIST_QUICK] && queue_shared(q)) {
 		poke_sleeper(q); /* who waits runs them, and may be asleep */
 	}
@@ -82,16 +82,16 @@ void share_some(struct asys_queue *q)
 	bool awake;
 
 	if (n < SHARE_LEAST || q->share.alone || q->host.cores < 2 ||
-	    q->host.engine == ASYS_ENGINE_INLINE || threads_offered(&q->host))
+	    q->host.engine == ASYS_ENGINE_INLINE || helpers.offered(&q->host))
 		return;
-	awake = threads_awake(&q->host);
+	awake = helpers.awake(&q->host);
 	if (!awake && !worth_waking(q))
 		return;
 	if (!context_check(q))
 		return;
 	n /= 2;
 	if (offer(q, n > SHARE_MOST ? SHARE_MOST : n))
-		threads_flush(&q->host, !awake);
+		helpers.flush(&q->host, !awake);
 }
 
 static void go_alone(struct share *s, uint32_t windows)
@@ -155,7 +155,7 @@ bool share_measures(struct asys_queue *q, struct stopwatch *watch)
 {
 	uint32_t n = q->nlist[LIST_QUICK];
 
-	if (n < SHARE_LEAST || !threads_live(&q->host))
+	if (n < SHARE_LEAST || !helpers.live(&q->host))
 		return false;
 	if (n < MEASURED_ALWAYS && ++q->share.drives % MEASURED_SELDOM)
 		return false;

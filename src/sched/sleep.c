@@ -120,7 +120,7 @@ static int sleep_once(struct asys_queue *q, uint32_t kinds, uint32_t need, uint6
 /* Threads may hang, and somebody has to look. */
 static bool has_risk(const struct asys_queue *q)
 {
-	return threads_to_watch(&q->host) || threads_may_start_more(&q->host);
+	return helpers.to_watch(&q->host) || helpers.may_start_more(&q->host);
 }
 
 bool sleeper_misses(const struct asys_queue *q)
@@ -174,22 +174,22 @@ int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns)
 		user_signal(q);
 	}
 	kinds = engines_busy(&q->host);
-	if ((kinds & (kinds - 1)) || !threads_have_quick_only(&q->host))
+	if ((kinds & (kinds - 1)) || !helpers.have_quick_only(&q->host))
 		q->share.spoiled = true;
 	if (queue_shared(q) && q->somebody_sleeps)
 		return wait_for_sleeper(q, when_ns);
 	if (timers_next(q) < when_ns)
 		when_ns = timers_next(q);
 	risky = has_risk(q);
-	if (unlikely(risky) && clock_now() + threads_look_ns(&q->host) < when_ns)
-		when_ns = clock_now() + threads_look_ns(&q->host);
+	if (unlikely(risky) && clock_now() + helpers.look_ns(&q->host) < when_ns)
+		when_ns = clock_now() + helpers.look_ns(&q->host);
 	q->somebody_sleeps = true;
 	q->sleep_kinds = kinds;
 	q->sleep_risky = risky;
 	err = sleep_once(q, kinds, need, when_ns);
 	if (unlikely(risky)) {
-		threads_watch(&q->host);
-		threads_start_more(&q->host);
+		helpers.watch(&q->host);
+		helpers.start_more(&q->host);
 	}
 	q->somebody_sleeps = false;
 	if (queue_shared(q))

@@ -42,7 +42,8 @@ int hand_to(struct asys_queue *q, int engine, uint32_t i)
 static bool ring_is_crowded(const struct asys_queue *q, const struct asys_call *call)
 {
 	return q->host.engine == ASYS_ENGINE_AUTO &&
-	       q->host.outstanding[ASYS_ENGINE_URING] >= RING_CROWDED && ready_takes(call);
+	       q->host.outstanding[ASYS_ENGINE_URING] >= RING_CROWDED &&
+	       engines[ASYS_ENGINE_READY]->takes(call);
 }
 
 static bool cannot_block(const struct asys_call *call)
@@ -68,7 +69,7 @@ static int start_without_thread(struct asys_queue *q, uint32_t i)
 		list_add(q, i, LIST_QUICK);
 		return 0;
 	}
-	if (slot->given != GIVEN_REST && ready_takes(&slot->call))
+	if (slot->given != GIVEN_REST && engines[ASYS_ENGINE_READY]->takes(&slot->call))
 		err = hand_to(q, ASYS_ENGINE_READY, i);
 	if (err == -ENOTBLK) /* a file on disk after all */
 		run_here(q, i);
@@ -96,7 +97,8 @@ static int start_one(struct asys_queue *q, uint32_t i)
 		if (!err || err == -EAGAIN)
 			return err;
 	}
-	if (route == ROUTE_READY || (route == ROUTE_URING && ready_takes(&slot->call))) {
+	if (route == ROUTE_READY ||
+	    (route == ROUTE_URING && engines[ASYS_ENGINE_READY]->takes(&slot->call))) {
 		err = hand_to(q, ASYS_ENGINE_READY, i);
 		if (!err || err == -EAGAIN)
 			return err;
