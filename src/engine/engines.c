@@ -8,10 +8,10 @@ const struct engine *const engines[ASYS_ENGINE_COUNT] = {
 	[ASYS_ENGINE_URING] = &engine_uring,
 };
 
-/* for EACH(...): those named by `kinds` that have `function`. */
-#define EACH(k, kinds, function)                           \
-	(unsigned k = FIRST_ENGINE; k < ASYS_ENGINE_COUNT; \
-	 k++) if (((kinds) & (1u << k)) && engines[k]->function)
+/* For each of those named by `kinds` that has `function`. */
+#define each_engine(k, kinds, function)                             \
+	for (unsigned k = FIRST_ENGINE; k < ASYS_ENGINE_COUNT; k++) \
+		if (((kinds) & (1u << k)) && engines[k]->function)
 
 uint32_t engines_busy(const struct host *host)
 {
@@ -43,9 +43,8 @@ uint32_t engines_by_epoll(uint32_t kinds)
 {
 	uint32_t found = 0;
 
-	for
-		EACH(k, kinds, by_epoll)
-	found |= 1u << k;
+	each_engine(k, kinds, by_epoll)
+		found |= 1u << k;
 	return found;
 }
 
@@ -53,101 +52,88 @@ int engines_watch(struct host *host)
 {
 	int err = 0;
 
-	for
-		EACH(k, ALL_ENGINES, watch)
-	err = err ? err : engines[k]->watch(host);
+	each_engine(k, ALL_ENGINES, watch)
+		err = err ? err : engines[k]->watch(host);
 	return err;
 }
 
 void engines_listen(struct host *host, uint32_t kinds)
 {
-	for
-		EACH(k, kinds, listen)
-	engines[k]->listen(host);
+	each_engine(k, kinds, listen)
+		engines[k]->listen(host);
 }
 
 bool engines_have_news(const struct host *host, uint32_t kinds)
 {
-	for
-		EACH(k, kinds, has_news)
-	if (engines[k]->has_news(host))
-		return true;
+	each_engine(k, kinds, has_news)
+		if (engines[k]->has_news(host))
+			return true;
 	return false;
 }
 
 bool engines_broken(const struct host *host)
 {
-	for
-		EACH(k, ALL_ENGINES, broken)
-	if (engines[k]->broken(host))
-		return true;
+	each_engine(k, ALL_ENGINES, broken)
+		if (engines[k]->broken(host))
+			return true;
 	return false;
 }
 
 bool engines_may_have_news(const struct host *host, uint32_t kinds)
 {
-	for
-		EACH(k, kinds, may_have_news)
-	if (engines[k]->may_have_news(host))
-		return true;
+	each_engine(k, kinds, may_have_news)
+		if (engines[k]->may_have_news(host))
+			return true;
 	return false;
 }
 
 void engines_listen_no_more(struct host *host, uint32_t kinds)
 {
-	for
-		EACH(k, kinds, listen_no_more)
-	engines[k]->listen_no_more(host);
+	each_engine(k, kinds, listen_no_more)
+		engines[k]->listen_no_more(host);
 }
 
 const struct engine *engines_wait_alone(uint32_t kinds)
 {
-	for
-		EACH(k, kinds, wait)
-	return kinds == 1u << k ? engines[k] : NULL;
+	each_engine(k, kinds, wait)
+		return kinds == 1u << k ? engines[k] : NULL;
 	return NULL;
 }
 
 void engines_woken(struct host *host, uint32_t kinds)
 {
-	for
-		EACH(k, kinds, woken)
-	engines[k]->woken(host);
+	each_engine(k, kinds, woken)
+		engines[k]->woken(host);
 }
 
 void engines_retire(struct host *host)
 {
-	for
-		EACH(k, ALL_ENGINES, retire)
-	engines[k]->retire(host);
+	each_engine(k, ALL_ENGINES, retire)
+		engines[k]->retire(host);
 }
 
 void engines_renew(struct host *host)
 {
-	for
-		EACH(k, ALL_ENGINES, renew)
-	engines[k]->renew(host);
+	each_engine(k, ALL_ENGINES, renew)
+		engines[k]->renew(host);
 }
 
 void engines_see_off(struct host *host)
 {
-	for
-		EACH(k, ALL_ENGINES, see_off)
-	engines[k]->see_off(host);
+	each_engine(k, ALL_ENGINES, see_off)
+		engines[k]->see_off(host);
 }
 
 void engines_recall(struct host *host)
 {
-	for
-		EACH(k, ALL_ENGINES, recall)
-	engines[k]->recall(host);
+	each_engine(k, ALL_ENGINES, recall)
+		engines[k]->recall(host);
 }
 
 void engines_thread_leaves(struct host *host)
 {
-	for
-		EACH(k, ALL_ENGINES, thread_leaves)
-	engines[k]->thread_leaves(host);
+	each_engine(k, ALL_ENGINES, thread_leaves)
+		engines[k]->thread_leaves(host);
 }
 
 void engines_close(struct host *host, bool child)
