@@ -292,10 +292,8 @@ int options_take(void *ret, uint32_t size, uint32_t least, const void *given, co
 		if (((const char *)given)[k])
 			return fail(-E2BIG,
 				    "option size: %u of which this library knows %u, and byte %u "
-				    "is not 0: the program "
-				    "was built for a newer library and asks for what this one "
-				    "cannot do: "
-				    "install that, or start from %s",
+				    "is not 0: the program was built for a newer library and asks "
+				    "for what this one cannot do: install that, or start from %s",
 				    known, size, k, init);
 	memcpy(ret, given, known < size ? known : size);
 	memcpy(ret, &size, sizeof(size));

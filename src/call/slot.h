@@ -117,7 +117,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "state is the low byte 
  *   FREE    -> READY    slot_alloc; it is on no list before it is sent
  *   READY   -> WAITING  send_modified: on other calls, or until its words are complete
  *           -> READY    list_add, unpop: onto a list
- *           -> HANDED   hand_to, threads_offer
+ *           -> HANDED   hand_to, helpers.offer
  *           -> RUNNING  run_here, run_risky, run_context_call; go_on, a sending
  *           -> HELD     start_timer; end, failure injection
  *           -> ENDED    end: cancelled, late, or doomed before it began
@@ -127,7 +127,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "state is the low byte 
  *           -> HELD, ENDED  end: cancelled
  *           -> FREE     refuse
  *   HANDED  -> READY    list_add: the engine does not have it any more (again); hand_to: it never had it
- *           -> HANDED   threads_offer, from another engine (transfer_to_thread)
+ *           -> HANDED   helpers.offer, from another engine (transfer_to_thread)
  *           -> RUNNING  chain_returned; chain_takes, the step that a sending's own slot ran
  *           -> HELD, ENDED  end
  *           -> FREE     chain_takes, a step that had a slot for itself

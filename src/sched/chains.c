@@ -89,10 +89,17 @@ static int make_instance(struct asys_chain *c, struct instance **ret_inst)
 	return err;
 }
 
-static void free_instance(struct asys_queue *q, struct instance *inst)
+/* It has begun, or is over: its reports find room as others do. */
+static void release_reports(struct asys_queue *q, struct instance *inst)
 {
 	if (unlikely(inst->reserved))
 		backlog_release(&q->backlog, inst->chain->reports);
+	inst->reserved = false;
+}
+
+static void free_instance(struct asys_queue *q, struct instance *inst)
+{
+	release_reports(q, inst);
 	instance_done(inst);
 	free(inst);
 }
@@ -233,9 +240,7 @@ static void start_sending(struct asys_queue *q, struct instance *inst)
 {
 	const struct slot *slot = slot_at(q, inst->slot);
 
-	if (unlikely(inst->reserved))
-		backlog_release(&q->backlog, inst->chain->reports);
-	inst->reserved = false;
+	release_reports(q, inst);
 	instance_start(inst, &slot->call, slot->deadline);
 }
 

@@ -18,15 +18,6 @@ bool may_help(const struct asys_queue *q)
 	return !(q->host.flags & ASYS_QUEUE_NO_HELP) && q->host.engine != ASYS_ENGINE_THREADS;
 }
 
-uint32_t queue_outstanding(const struct asys_queue *q)
-{
-	uint32_t n = 0;
-
-	for (unsigned k = FIRST_ENGINE; k < ASYS_ENGINE_COUNT; k++)
-		n += q->host.outstanding[k];
-	return n;
-}
-
 unsigned reap(struct asys_queue *q)
 {
 	unsigned n = engines_reap(&q->host);
@@ -176,7 +167,7 @@ void serve(struct asys_queue *q, const struct goal *goal)
 	uint32_t i, n;
 
 	advance(q, may_help(q));
-	if (queue_outstanding(q)) {
+	if (engines_busy(&q->host)) {
 		engines_flush(&q->host); /* cancels too */
 		reap(q);
 	}
@@ -291,7 +282,7 @@ static bool go_on(struct asys_queue *q, const struct goal *goal)
  */
 static bool instead_of_sleep(struct asys_queue *q)
 {
-	if (queue_outstanding(q))
+	if (engines_busy(&q->host))
 		engines_flush(&q->host);
 	if (likely(!queue_shared(q)))
 		return false;
@@ -346,9 +337,9 @@ static int drive_on(struct asys_queue *q, const struct goal *goal)
 			return -ETIME;
 		/* Something ended while it was started, and let others be ready. */
 		if (unlikely(q->chains) ||
-		    (!queue_outstanding(q) && (q->nlist[LIST_START] || q->nlist[LIST_QUICK])))
+		    (!engines_busy(&q->host) && (q->nlist[LIST_START] || q->nlist[LIST_QUICK])))
 			continue;
-		if (!queue_outstanding(q) && !q->timers.count && !queue_shared(q))
+		if (!engines_busy(&q->host) && !q->timers.count && !queue_shared(q))
 			return -ENODATA;
 		err = sleep_for_end(q, ends_needed(q, goal), goal->when_ns);
 		if (err)

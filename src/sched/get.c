@@ -82,7 +82,7 @@ static void start_without_waiting(struct asys_queue *q)
 		advance(q, false);
 		if (q->nlist[LIST_QUICK])
 			share_all(q);
-		if (queue_outstanding(q))
+		if (engines_busy(&q->host))
 			engines_flush(&q->host);
 		if (q->inflight != q->nwaiting)
 			reap(q);

@@ -102,7 +102,7 @@ void user_signal(struct asys_queue *q)
 void user_wait_begin(struct asys_queue *q)
 {
 	UNHEARD(queue_epoll(q)); /* a ring may be new in it */
-	if (queue_outstanding(q))
+	if (engines_busy(&q->host))
 		engines_flush(&q->host); /* U2: cancels too */
 	user_signal(q);
 	if (q->user_set)

@@ -320,7 +320,6 @@ bool may_help(const struct asys_queue *q); /* a waiter may run quick calls */
 int queue_epoll(
 	struct asys_queue
 		*q); /* what engines wait for is in host.epoll_fd: 0, or -errno with message */
-uint32_t queue_outstanding(const struct asys_queue *q); /* handed to engines */
 
 /* sleep.c */
 int sleep_for_end(struct asys_queue *q, uint32_t need, uint64_t when_ns); /* 0, -EINTR */
